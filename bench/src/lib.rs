@@ -1,0 +1,1 @@
+//! Figures, with the command that produced them.

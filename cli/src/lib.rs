@@ -1,0 +1,1 @@
+//! weft: what an operator of the mesh types.

@@ -1,0 +1,1 @@
+//! What users write: VirtualRoute, MeshPolicy, AuthPolicy, and how they lower to config documents.

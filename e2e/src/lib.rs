@@ -1,0 +1,1 @@
+//! A real Kubernetes API to test against, the bookstore services, and the stories told on them.

@@ -1,0 +1,160 @@
+//! The envelope that every document travels in.
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{
+    EndpointsDocument, GatewayDocument, InboundDocument, IndexDocument, MeshDocument,
+    ServiceDocument,
+};
+
+/// The version that this build writes.
+pub const VERSION: &str = "weft.dev/config/v1";
+
+/// One document of any kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "spec")]
+pub enum Document {
+    /// Mesh-wide settings: trust, defaults, mesh-wide authorization.
+    Mesh(MeshDocument),
+    /// A shard of ClusterIP → service.
+    Index(IndexDocument),
+    /// A service as its clients see it.
+    Service(ServiceDocument),
+    /// The addresses behind a service.
+    Endpoints(EndpointsDocument),
+    /// The server-side policies of a namespace.
+    Inbound(InboundDocument),
+    /// A gateway's listeners and routes.
+    Gateway(GatewayDocument),
+}
+
+/// A document with its version and digest, as it is stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Envelope {
+    /// Always [`VERSION`] when written by this build.
+    pub api_version: String,
+    /// Digest of the document, see [`Document::digest`].
+    pub digest: String,
+    /// The document itself.
+    #[serde(flatten)]
+    pub document: Document,
+}
+
+/// Why stored bytes are not a document.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// The bytes are not the JSON of a document.
+    #[error(
+        "the document is not valid JSON of {VERSION}: {0}; it was written by hand or cut short, delete it and the operator writes it again"
+    )]
+    Json(#[from] serde_json::Error),
+    /// A version that this build does not know how to read.
+    #[error("the document has version `{found}`, this build reads {VERSION}; upgrade the proxy")]
+    Version {
+        /// The version that was found.
+        found: String,
+    },
+    /// The stored digest is not the digest of the content.
+    #[error(
+        "the document's digest is {found}, its content has {expected}; it was edited by hand or cut short, delete it and the operator writes it again"
+    )]
+    Digest {
+        /// The digest in the envelope.
+        found: String,
+        /// The digest of the content.
+        expected: String,
+    },
+}
+
+impl Document {
+    /// The digest of the content: xxh3-128 in hex over its canonical JSON (maps are ordered,
+    /// so equal documents have equal bytes).
+    pub fn digest(&self) -> String {
+        // Serialising these types to memory cannot fail: no map has a non-string key and no
+        // Serialize impl here returns an error. An empty input would still give a digest.
+        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        format!("{:032x}", xxh3_128(&bytes))
+    }
+}
+
+impl Envelope {
+    /// Seals a document.
+    pub fn seal(document: Document) -> Self {
+        Self {
+            api_version: VERSION.to_owned(),
+            digest: document.digest(),
+            document,
+        }
+    }
+
+    /// The bytes to store.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads stored bytes and checks version and digest.
+    ///
+    /// A newer writer may have added fields that this build ignores; its digest then covers
+    /// bytes that this build cannot reproduce, so the digest is only checked when the
+    /// document has no unknown fields.
+    pub fn from_json(text: &str) -> Result<Self, EnvelopeError> {
+        let envelope: Self = serde_json::from_str(text)?;
+        if !envelope.api_version.starts_with("weft.dev/config/v") {
+            return Err(EnvelopeError::Version {
+                found: envelope.api_version,
+            });
+        }
+        let expected = envelope.document.digest();
+        if envelope.digest != expected && envelope.unknown_fields(text).is_empty() {
+            return Err(EnvelopeError::Digest {
+                found: envelope.digest,
+                expected,
+            });
+        }
+        Ok(envelope)
+    }
+
+    /// Paths of the fields in `text` that this build does not know, at most 16.
+    pub fn unknown_fields(&self, text: &str) -> Vec<String> {
+        let Ok(stored) = serde_json::from_str::<serde_json::Value>(text) else {
+            return Vec::new();
+        };
+        let Ok(known) = serde_json::to_value(self) else {
+            return Vec::new();
+        };
+        let mut paths = Vec::new();
+        collect_unknown(&stored, &known, String::new(), &mut paths);
+        paths
+    }
+}
+
+fn collect_unknown(
+    stored: &serde_json::Value,
+    known: &serde_json::Value,
+    path: String,
+    paths: &mut Vec<String>,
+) {
+    use serde_json::Value::{Array, Object};
+    if paths.len() >= 16 {
+        return;
+    }
+    match (stored, known) {
+        (Object(stored), Object(known)) => {
+            for (key, value) in stored {
+                let path = format!("{path}.{key}");
+                match known.get(key) {
+                    Some(known) => collect_unknown(value, known, path, paths),
+                    None => paths.push(path),
+                }
+            }
+        }
+        (Array(stored), Array(known)) => {
+            for (i, (stored, known)) in stored.iter().zip(known).enumerate() {
+                collect_unknown(stored, known, format!("{path}[{i}]"), paths);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,1 @@
+//! Reconciles the CRDs into config documents and issued identities.
