@@ -1,1 +1,7 @@
 //! A real Kubernetes API to test against, the bookstore services, and the stories told on them.
+
+/// Five small services that speak HTTP, WebSocket, gRPC and TCP.
+pub mod bookstore;
+
+/// A mesh of processes on loopback, and the tour that checks what it promises.
+pub mod demo;
