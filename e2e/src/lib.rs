@@ -5,3 +5,6 @@ pub mod bookstore;
 
 /// A mesh of processes on loopback, and the tour that checks what it promises.
 pub mod demo;
+
+pub mod binaries;
+pub mod control_plane;

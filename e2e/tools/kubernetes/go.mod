@@ -1,6 +1,6 @@
 module weft.dev/e2e/tools/kubernetes
 
-go 1.26
+go 1.25.0
 
 tool (
 	k8s.io/kubernetes/cmd/kube-apiserver

@@ -1,0 +1,117 @@
+//! kubectl, as a user runs it.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
+
+use super::Error;
+
+const BOUND: Duration = Duration::from_secs(60);
+
+/// kubectl with one kubeconfig, and a home of its own so that neither the user's configuration
+/// nor the user's discovery cache takes part.
+#[derive(Debug, Clone)]
+pub struct Kubectl {
+    binary: PathBuf,
+    kubeconfig: PathBuf,
+    home: PathBuf,
+}
+
+impl Kubectl {
+    pub(super) fn new(binary: &Path, kubeconfig: &Path, home: &Path) -> Self {
+        Self {
+            binary: binary.to_owned(),
+            kubeconfig: kubeconfig.to_owned(),
+            home: home.to_owned(),
+        }
+    }
+
+    /// The same with another kubeconfig.
+    #[must_use]
+    pub fn with_kubeconfig(mut self, kubeconfig: &Path) -> Self {
+        kubeconfig.clone_into(&mut self.kubeconfig);
+        self
+    }
+
+    /// Where the executable stands.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.binary
+    }
+
+    /// Runs kubectl and returns what it printed. Warnings of the API server follow in
+    /// [`Printed::stderr`].
+    ///
+    /// # Errors
+    /// Where it ends with a failure, with its message, or not within a minute.
+    pub async fn run<A: AsRef<OsStr>>(&self, args: &[A]) -> Result<Printed, Error> {
+        self.run_with_input(args, "").await
+    }
+
+    /// Runs kubectl with `input` as its standard input, for `-f -`.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_with_input<A: AsRef<OsStr>>(
+        &self,
+        args: &[A],
+        input: &str,
+    ) -> Result<Printed, Error> {
+        let failed = |status: String, stderr: String| Error::Kubectl {
+            args: args
+                .iter()
+                .map(|arg| arg.as_ref().to_string_lossy())
+                .collect::<Vec<_>>()
+                .join(" "),
+            status,
+            stderr,
+        };
+        let broken = |error: std::io::Error| failed("not run".to_owned(), error.to_string());
+        let mut child = Command::new(&self.binary)
+            .args(args)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", &self.home)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(broken)?;
+        let stdin = child.stdin.take();
+        let feed = async move {
+            if let Some(mut stdin) = stdin {
+                // kubectl that ends before it has read everything says why itself.
+                let _ = stdin.write_all(input.as_bytes()).await;
+            }
+        };
+        let ((), output) = timeout(BOUND, async {
+            tokio::join!(feed, child.wait_with_output())
+        })
+        .await
+        .map_err(|_| failed("stopped".to_owned(), format!("no end within {BOUND:?}")))?;
+        let output = output.map_err(broken)?;
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if output.status.success() {
+            Ok(Printed {
+                stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+                stderr,
+            })
+        } else {
+            Err(failed(output.status.to_string(), stderr))
+        }
+    }
+}
+
+/// What a successful kubectl printed.
+#[derive(Debug, Clone)]
+pub struct Printed {
+    /// Its answer.
+    pub stdout: String,
+    /// Warnings.
+    pub stderr: String,
+}
