@@ -1,1 +1,41 @@
 //! Carries the traffic: accept, identify, decide, enforce, forward.
+//!
+//! Thread per core: a [`worker::Worker`] owns its listeners, pools and timers; what workers
+//! share is read-mostly and swapped whole. A control thread feeds them: config documents,
+//! certificates, metrics, the admin port. In flow order:
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+/// The command line.
+pub mod bootstrap;
+
+/// Config documents in, views out, swapped whole.
+pub mod config;
+
+/// Who this workload is, and who a peer must prove to be.
+pub mod identity;
+
+/// Stopping without losing a request.
+pub mod drain;
+
+/// Metrics and the access log.
+pub mod observe;
+
+/// What one core owns.
+pub mod worker;
+
+/// What is known of an accepted connection, and its bytes.
+pub mod connection;
+
+/// HTTP/1.1, HTTP/2 and gRPC: decide, enforce, respond.
+pub mod http;
+
+/// Endpoint choice, pools, health, connections to the next hop.
+pub mod upstream;

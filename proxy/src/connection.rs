@@ -1,0 +1,92 @@
+//! What is known of an accepted connection when a protocol takes over.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use weft_engine::{documents::ServiceRef, identity::SpiffeId};
+
+mod stream;
+
+pub use stream::{Prefixed, Stream};
+
+/// Which of the proxy's three doors a connection came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the local application to the mesh.
+    Outbound,
+    /// From the mesh to the local application.
+    Inbound,
+    /// From outside to a gateway.
+    Gateway,
+}
+
+impl Direction {
+    /// The value of the `direction` label and log field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+/// Where an accepted connection is meant to go, as far as the listener knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Outbound: this service and port (the listener is bound to it, or the redirected
+    /// connection was made to its ClusterIP).
+    Service(ServiceRef),
+    /// Outbound: the `Host` of each request names the service.
+    Host,
+    /// Outbound: redirected, and the mesh knows no service with this address. Passed through.
+    Passthrough(SocketAddr),
+    /// Inbound: the local application.
+    App {
+        /// The pod's own port: what policies speak of.
+        port: u16,
+        /// Where the application listens.
+        address: SocketAddr,
+    },
+    /// Gateway: the listener's name.
+    Listener(Arc<str>),
+}
+
+/// What a TLS handshake between two proxies proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeshTls {
+    /// The peer's identity.
+    pub peer: Arc<SpiffeId>,
+    /// Our own identity in that handshake (`By=` of x-forwarded-client-cert).
+    pub own: Arc<SpiffeId>,
+    /// What the peer means to speak.
+    pub alpn: crate::identity::MeshAlpn,
+}
+
+/// An accepted connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionInfo {
+    /// The door.
+    pub direction: Direction,
+    /// The directly connected peer.
+    pub peer: SocketAddr,
+    /// Our own end.
+    pub local: SocketAddr,
+    /// What the peer dialled, where the connection was redirected to us.
+    pub original_destination: Option<SocketAddr>,
+    /// Where it goes.
+    pub target: Target,
+    /// `None` in plaintext.
+    pub tls: Option<MeshTls>,
+    /// Why every request on this connection must be refused, where it must: plaintext HTTP on
+    /// a Strict port is answered with 403 and this flag instead of a bare close.
+    pub refuse: Option<&'static str>,
+    /// When it was accepted.
+    pub accepted: Instant,
+}
+
+impl ConnectionInfo {
+    /// The peer's proven identity; `None` in plaintext.
+    pub fn peer_identity(&self) -> Option<&Arc<SpiffeId>> {
+        self.tls.as_ref().map(|tls| &tls.peer)
+    }
+}

@@ -1,0 +1,379 @@
+//! Metrics without a lock or a cache line that cores share: every thread records into its own
+//! table, a scrape sums them. A handle is resolved once and then costs one relaxed add.
+
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::RandomState},
+    fmt,
+    hash::{BuildHasher, Hasher},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder},
+    metrics::MetricType,
+    registry::Registry,
+};
+
+/// Label sets that one thread keeps per family; what comes beyond is counted with every label
+/// `other`, and in `weft_metric_series_overflows_total`.
+pub(super) const SERIES_PER_FAMILY: usize = 2048;
+
+/// Upper bounds of the duration buckets, in seconds: from a loopback hop to a slow batch call.
+pub(super) const BUCKETS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+];
+
+/// What a family counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down; a scrape shows the sum over the threads.
+    Gauge,
+    /// Durations.
+    Histogram,
+}
+
+/// A metric by name.
+#[derive(Debug)]
+pub struct Family {
+    /// What it counts.
+    pub kind: Kind,
+    /// Its name, without `_total`.
+    pub name: &'static str,
+    /// Its help text.
+    pub help: &'static str,
+    /// Its labels, in the order in which values are given.
+    pub labels: &'static [&'static str],
+}
+
+/// A counter's series.
+#[derive(Clone, Debug, Default)]
+pub struct Counter(Arc<AtomicU64>);
+
+/// A gauge's series.
+#[derive(Clone, Debug, Default)]
+pub struct Gauge(Arc<AtomicI64>);
+
+/// A histogram's series.
+#[derive(Clone, Debug, Default)]
+pub struct Histogram(Arc<HistogramCells>);
+
+#[derive(Debug, Default)]
+struct HistogramCells {
+    buckets: [AtomicU64; BUCKETS.len() + 1],
+    nanos: AtomicU64,
+}
+
+impl Counter {
+    /// Adds one.
+    pub fn inc(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// What this thread has counted.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Gauge {
+    /// Sets it.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// Adds `n`, which may be negative.
+    pub fn add(&self, n: i64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+}
+
+impl Histogram {
+    /// Counts one duration.
+    pub fn observe(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let bucket = BUCKETS.partition_point(|bound| *bound < seconds);
+        if let Some(cell) = self.0.buckets.get(bucket) {
+            cell.fetch_add(1, Relaxed);
+        }
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.0.nanos.fetch_add(nanos, Relaxed);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Series {
+    Counter(Counter),
+    Gauge(Gauge),
+    Histogram(Histogram),
+}
+
+#[derive(Debug)]
+struct FamilyTable {
+    family: &'static Family,
+    /// By hash of the label values, so that a look-up builds no key.
+    series: HashMap<u64, Vec<(Box<[Box<str>]>, Series)>>,
+    len: usize,
+}
+
+/// One thread's metrics. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    families: Arc<Mutex<BTreeMap<&'static str, FamilyTable>>>,
+    hasher: RandomState,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that runs under these locks leaves a table half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Recorder {
+    /// The counter with these label values (in the family's order). Resolve it once and keep it:
+    /// the look-up takes this thread's own lock, which only a scrape contends for.
+    pub fn counter(&self, family: &'static Family, labels: &[&str]) -> Counter {
+        match self.series(family, labels) {
+            Series::Counter(counter) => counter,
+            _ => Counter::default(),
+        }
+    }
+
+    /// The gauge with these label values.
+    pub fn gauge(&self, family: &'static Family, labels: &[&str]) -> Gauge {
+        match self.series(family, labels) {
+            Series::Gauge(gauge) => gauge,
+            _ => Gauge::default(),
+        }
+    }
+
+    /// The histogram with these label values.
+    pub fn histogram(&self, family: &'static Family, labels: &[&str]) -> Histogram {
+        match self.series(family, labels) {
+            Series::Histogram(histogram) => histogram,
+            _ => Histogram::default(),
+        }
+    }
+
+    /// Forgets a series, for gauges whose labels hold a value (a digest).
+    pub fn remove(&self, family: &'static Family, labels: &[&str]) {
+        let hash = self.hash(labels);
+        if let Some(table) = lock(&self.families).get_mut(family.name)
+            && let Some(entries) = table.series.get_mut(&hash)
+        {
+            let before = entries.len();
+            entries.retain(|(key, _)| !same(key, labels));
+            table.len -= before - entries.len();
+            if entries.is_empty() {
+                table.series.remove(&hash);
+            }
+        }
+    }
+
+    fn hash(&self, labels: &[&str]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        for label in labels {
+            hasher.write(label.as_bytes());
+            hasher.write_u8(0xff);
+        }
+        hasher.finish()
+    }
+
+    fn series(&self, family: &'static Family, labels: &[&str]) -> Series {
+        let hash = self.hash(labels);
+        let mut families = lock(&self.families);
+        let table = families.entry(family.name).or_insert_with(|| FamilyTable {
+            family,
+            series: HashMap::new(),
+            len: 0,
+        });
+        if let Some(found) = table.find(hash, labels) {
+            return found;
+        }
+        if table.len < SERIES_PER_FAMILY {
+            return table.insert(hash, labels);
+        }
+        drop(families);
+        self.counter(&super::families::SERIES_OVERFLOWS, &[family.name])
+            .inc();
+        let other = vec!["other"; labels.len()];
+        let hash = self.hash(&other);
+        let mut families = lock(&self.families);
+        match families.get_mut(family.name) {
+            Some(table) => table
+                .find(hash, &other)
+                .unwrap_or_else(|| table.insert(hash, &other)),
+            None => Series::new(family.kind),
+        }
+    }
+}
+
+impl FamilyTable {
+    fn find(&self, hash: u64, labels: &[&str]) -> Option<Series> {
+        let entries = self.series.get(&hash)?;
+        let (_, series) = entries.iter().find(|(key, _)| same(key, labels))?;
+        Some(series.clone())
+    }
+
+    fn insert(&mut self, hash: u64, labels: &[&str]) -> Series {
+        let series = Series::new(self.family.kind);
+        let key = labels.iter().map(|label| Box::from(*label)).collect();
+        self.series
+            .entry(hash)
+            .or_default()
+            .push((key, series.clone()));
+        self.len += 1;
+        series
+    }
+}
+
+fn same(key: &[Box<str>], labels: &[&str]) -> bool {
+    key.len() == labels.len() && key.iter().zip(labels).all(|(a, b)| **a == **b)
+}
+
+impl Series {
+    fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Counter => Self::Counter(Counter::default()),
+            Kind::Gauge => Self::Gauge(Gauge::default()),
+            Kind::Histogram => Self::Histogram(Histogram::default()),
+        }
+    }
+}
+
+/// The process's metrics: every thread's recorder. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    recorders: Arc<Mutex<Vec<Recorder>>>,
+}
+
+impl Metrics {
+    /// A recorder for one more thread.
+    pub fn recorder(&self) -> Recorder {
+        let recorder = Recorder {
+            families: Arc::default(),
+            hasher: RandomState::new(),
+        };
+        lock(&self.recorders).push(recorder.clone());
+        recorder
+    }
+
+    /// Everything, in the OpenMetrics text form.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self.clone()));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+/// The sum of one series over the threads.
+#[derive(Debug)]
+enum Sum {
+    Counter(u64),
+    Gauge(i64),
+    Histogram(Vec<u64>, u64),
+}
+
+type Sums = BTreeMap<&'static str, (&'static Family, BTreeMap<Box<[Box<str>]>, Sum>)>;
+
+impl Metrics {
+    fn sum(&self) -> Sums {
+        let mut sums = Sums::new();
+        for recorder in lock(&self.recorders).iter() {
+            for (name, table) in lock(&recorder.families).iter() {
+                let (_, family) = sums
+                    .entry(*name)
+                    .or_insert_with(|| (table.family, BTreeMap::new()));
+                for (labels, series) in table.series.values().flatten() {
+                    match family.get_mut(labels) {
+                        Some(sum) => sum.add(series),
+                        None => {
+                            let mut sum = Sum::zero(table.family.kind);
+                            sum.add(series);
+                            family.insert(labels.clone(), sum);
+                        }
+                    }
+                }
+            }
+        }
+        sums
+    }
+}
+
+impl Sum {
+    fn zero(kind: Kind) -> Self {
+        match kind {
+            Kind::Counter => Self::Counter(0),
+            Kind::Gauge => Self::Gauge(0),
+            Kind::Histogram => Self::Histogram(vec![0; BUCKETS.len() + 1], 0),
+        }
+    }
+
+    fn add(&mut self, series: &Series) {
+        match (self, series) {
+            (Self::Counter(sum), Series::Counter(counter)) => *sum += counter.get(),
+            (Self::Gauge(sum), Series::Gauge(gauge)) => *sum += gauge.0.load(Relaxed),
+            (Self::Histogram(buckets, nanos), Series::Histogram(histogram)) => {
+                for (sum, cell) in buckets.iter_mut().zip(&histogram.0.buckets) {
+                    *sum += cell.load(Relaxed);
+                }
+                *nanos += histogram.0.nanos.load(Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        match self {
+            Self::Counter(value) => {
+                encoder.encode_counter::<[(&str, &str); 0], _, f64>(value, None)
+            }
+            Self::Gauge(value) => encoder.encode_gauge(value),
+            Self::Histogram(buckets, nanos) => {
+                let bounds = BUCKETS.into_iter().chain([f64::MAX]);
+                let pairs: Vec<_> = bounds.zip(buckets.iter().copied()).collect();
+                encoder.encode_histogram::<[(&str, &str); 0]>(
+                    *nanos as f64 / 1e9,
+                    buckets.iter().sum(),
+                    &pairs,
+                    None,
+                )
+            }
+        }
+    }
+}
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (name, (family, series)) in self.sum() {
+            let kind = match family.kind {
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
+                Kind::Histogram => MetricType::Histogram,
+            };
+            let mut described = encoder.encode_descriptor(name, family.help, None, kind)?;
+            for (values, sum) in series {
+                let labels: Vec<(&str, &str)> = family
+                    .labels
+                    .iter()
+                    .zip(&values)
+                    .map(|(label, value)| (*label, &**value))
+                    .collect();
+                sum.encode(described.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+}

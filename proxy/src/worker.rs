@@ -1,0 +1,58 @@
+//! What one core owns. A worker is an `Rc`: nothing in it is shared with another core but the
+//! handles below, which are swapped whole (config, identity) or summed at scrape (metrics).
+
+use std::{rc::Rc, sync::Arc};
+
+use crate::{
+    bootstrap::Bootstrap,
+    config::ConfigStore,
+    drain::Drain,
+    identity::IdentityStore,
+    observe::{AccessLog, Recorder},
+    upstream::Upstreams,
+};
+
+/// One core's state.
+#[derive(Debug)]
+pub struct Worker {
+    /// 0 to workers − 1.
+    pub id: usize,
+    /// The command line.
+    pub bootstrap: Arc<Bootstrap>,
+    /// Services, inbound policies, gateways.
+    pub config: ConfigStore,
+    /// Certificates.
+    pub identity: IdentityStore,
+    /// This core's metrics.
+    pub metrics: Recorder,
+    /// The access log.
+    pub access_log: AccessLog,
+    /// Whether the process is ending.
+    pub drain: Drain,
+    /// This core's pools and endpoint state.
+    pub upstreams: Upstreams,
+}
+
+impl Worker {
+    /// Puts a worker together.
+    pub fn new(
+        id: usize,
+        bootstrap: Arc<Bootstrap>,
+        config: ConfigStore,
+        identity: IdentityStore,
+        metrics: Recorder,
+        access_log: AccessLog,
+        drain: Drain,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            id,
+            bootstrap,
+            config,
+            identity,
+            metrics,
+            access_log,
+            drain,
+            upstreams: Upstreams::default(),
+        })
+    }
+}
