@@ -3,6 +3,16 @@
 //! Pure: no I/O, no clock, no async. The webhook, the operator, the CLI and the proxy all stand
 //! on this crate, so "what happens to this request?" has one answer. In flow order:
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
 /// The contract between operator and proxy.
 pub mod documents;
 
@@ -14,6 +24,12 @@ pub mod identity;
 
 /// The one form of a path that is matched, authorized and forwarded.
 pub mod path;
+
+/// The one form of a host.
+pub mod authority;
+
+/// What a decision is made from.
+mod facts;
 
 /// Documents → immutable compiled form.
 pub mod compile;
