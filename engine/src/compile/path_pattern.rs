@@ -5,15 +5,15 @@ use crate::path;
 /// A pattern that a normalised path is compared with, case-sensitively:
 ///
 /// - `/a` is that path only: neither `/a/` nor `/a/b`;
-/// - `/a/*` is `/a/` and everything below at any depth, but not `/a` itself: an application for
-///   which both are one lists both;
+/// - `/a/*` is `/a`, `/a/` and everything below at any depth: most applications answer the first
+///   two alike, and a policy that saw only one of them would be easy to walk around;
 /// - `/a/{id}/b`: a name in braces stands for one segment that is not empty;
 /// - `*` alone is every path.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum PathPattern {
     Any,
     Exact(Box<str>),
-    /// Up to and including the slash before `*`.
+    /// Up to the slash before `*`, which is left out.
     Below(Box<str>),
     Segments(Box<[Segment]>, Open),
 }
@@ -68,13 +68,13 @@ impl PathPattern {
         if segments.contains(&Segment::One) {
             return Ok(Self::Segments(segments.into(), open));
         }
-        let whole = match open {
-            Open::Yes => format!("{body}/"),
-            Open::No => body.to_owned(),
-        };
-        let whole = path::normalise(&whole).map_err(|why| format!("`{pattern}`: {why}"))?;
+        if body.is_empty() {
+            // `/*`, for a pattern begins with a slash.
+            return Ok(Self::Below("".into()));
+        }
+        let whole = path::normalise(body).map_err(|why| format!("`{pattern}`: {why}"))?;
         Ok(match open {
-            Open::Yes => Self::Below(whole.into()),
+            Open::Yes => Self::Below(whole.trim_end_matches('/').into()),
             Open::No => Self::Exact(whole.into()),
         })
     }
@@ -83,7 +83,9 @@ impl PathPattern {
         match self {
             Self::Any => true,
             Self::Exact(wanted) => **wanted == *path,
-            Self::Below(prefix) => path.starts_with(&**prefix),
+            Self::Below(prefix) => path
+                .strip_prefix(&**prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
             Self::Segments(wanted, open) => {
                 let mut segments = path.split('/').skip(1);
                 wanted.iter().all(|wanted| match (wanted, segments.next()) {
@@ -91,8 +93,7 @@ impl PathPattern {
                     (Segment::One, Some(segment)) => !segment.is_empty(),
                     (Segment::Literal(literal), Some(segment)) => **literal == *segment,
                 }) && match open {
-                    // `/*`: at least the slash must follow.
-                    Open::Yes => segments.next().is_some(),
+                    Open::Yes => true,
                     Open::No => segments.next().is_none(),
                 }
             }

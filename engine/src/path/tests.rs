@@ -88,7 +88,8 @@ proptest! {
     #[test]
     fn normalising_twice_changes_nothing(path in "/[a-z./%;0-9A-F{} é\\\\?#]{0,40}") {
         if let Ok(once) = normalise(&path) {
-            prop_assert_eq!(normalise(&once).as_deref(), Ok(&*once));
+            let twice = normalise(&once);
+            prop_assert_eq!(twice.as_deref(), Ok(&*once));
         }
     }
 
