@@ -25,6 +25,7 @@ mod websocket;
 
 pub use arguments::{Arguments, Common, Role};
 pub use faults::{FaultReport, FaultSettings};
+pub(crate) use upstream::through;
 
 use answer::Instance;
 use faults::Faults;
