@@ -136,3 +136,6 @@ async fn interrupted() {
         _ = terminate.recv() => {}
     }
 }
+
+#[cfg(test)]
+mod tests;
