@@ -1,0 +1,50 @@
+# What people run. `make` alone lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+# The demo's programs are optimised, without the minutes that fat LTO costs. `dev` builds faster.
+DEMO_PROFILE ?= demo
+# Tools and control-plane binaries, kept outside target/ so that `make clean` does not cost them.
+export WEFT_CACHE ?= $(HOME)/.cache/weft
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## a mesh on this machine, until Ctrl-C; ONCE=1 checks every claim and exits; ONLY=step
+	$(CARGO) build --profile $(DEMO_PROFILE) -p weft-operator -p weft-proxy -p weft-e2e --bins
+	$(CARGO) run --quiet --profile $(DEMO_PROFILE) -p weft-e2e --bin demo -- \
+		$(if $(filter-out 0,$(ONCE)),--once) $(if $(ONLY),--only $(ONLY)) $(if $(KEEP),--keep)
+
+.PHONY: test
+test: ## everything; what cannot run here is named, with the reason, in the last lines
+	@hack/test.sh
+
+.PHONY: lint
+lint: ## formatting, clippy, docs, licences and bans, drift of the generated CRDs
+	@hack/lint.sh
+
+.PHONY: fmt
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+.PHONY: crds
+crds: ## regenerate config/crd from the types in crds/
+	$(CARGO) run --quiet -p weft-crds --bin crdgen
+
+.PHONY: e2e
+e2e: ## the tests against a real Kubernetes API; STORY=part-of-a-name picks some
+	$(CARGO) test -p weft-operator -p weft-e2e --tests -- $(STORY)
+
+.PHONY: bench
+bench: ## the benchmark of scale: 2,000 services, with the command and the machine; JSON=1
+	$(CARGO) build --profile demo -p weft-operator -p weft-proxy
+	$(CARGO) run --quiet --profile demo -p weft-bench -- scale $(if $(JSON),--json)
+
+.PHONY: clean
+clean: ## remove what was built here (not $(WEFT_CACHE))
+	$(CARGO) clean

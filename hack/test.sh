@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Everything: lint, unit, property, corpus and hostile-input tests, a real Kubernetes API, the demo.
+# Phases go on after a failure, so that one run shows everything; the exit code remembers it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source hack/report.sh
+
+# Whether etcd and kube-apiserver are there, or can be built here.
+has_kubernetes() {
+  [ -n "${KUBEBUILDER_ASSETS:-}" ] || command -v go >/dev/null ||
+    compgen -G "${WEFT_CACHE:-$HOME/.cache/weft}/bin/kube-apiserver-*" >/dev/null
+}
+
+phase "lint" 40 hack/lint.sh
+phase "build" 25 cargo build --workspace --all-targets --locked
+if has_kubernetes; then
+  phase "etcd and kube-apiserver" 25 \
+    cargo run --quiet --locked -p weft-e2e --bin weft-controlplane -- build
+  phase "tests" 25 cargo test --workspace --locked --no-fail-fast
+else
+  why="neither Go nor KUBEBUILDER_ASSETS is there to get a kube-apiserver from"
+  skip "the tests against a real Kubernetes API" "$why"
+  phase "tests without Kubernetes" 15 \
+    cargo test --workspace --locked --no-fail-fast --exclude weft-e2e --exclude weft-operator
+  phase "unit tests of the rest" 10 \
+    cargo test -p weft-e2e -p weft-operator --locked --no-fail-fast --lib --bins -- \
+    --skip control_plane
+fi
+if [ "$(uname -s)" = Linux ]; then
+  # The debug programs stand already, and keep every claim with time to spare.
+  phase "demo" 10 cargo run --quiet --locked -p weft-e2e --bin demo -- --once
+else
+  skip "the demo" "it needs every 127.x.y.z address, which only Linux has without set-up"
+fi
+summary "make test"
