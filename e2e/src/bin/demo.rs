@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use weft_e2e::demo::{Options, run};
 
-// The main task starts every child: see `Child::start`.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     match run(Options::parse()).await {

@@ -95,7 +95,7 @@ impl Mesh {
         }
         for workload in &workloads {
             let address = workload.health();
-            let child = self.services.get_mut(&workload.name);
+            let child = self.services.get(&workload.name);
             until_ready(child, async || clients.is_ok(address, "/readyz").await).await?;
         }
         let count = format!("{} services", self.services.len());
@@ -125,19 +125,15 @@ impl Mesh {
         let log = self.log("operator");
         // A second start appends: only what comes after this counts.
         let before = fs::metadata(&log).map_or(0, |metadata| metadata.len());
+        let before = usize::try_from(before).unwrap_or(0);
         let program = self.programs.join("weft-operator");
         let child = self
             .operator
             .insert(Child::start("operator", &program, arguments, log)?);
         let deadline = Instant::now() + READY;
         loop {
-            let output = child.output();
-            let new = output.get(usize::try_from(before).unwrap_or(0)..);
-            let line = new
-                .unwrap_or_default()
-                .lines()
-                .find(|line| line.starts_with("ready "));
-            if let Some(line) = line {
+            let output = child.output(before);
+            if let Some(line) = output.lines().find(|line| line.starts_with("ready ")) {
                 return Ok(line.to_owned());
             }
             child.still_runs()?;
@@ -149,11 +145,10 @@ impl Mesh {
     }
 
     /// SIGKILL to the operator, by its id; returns the id.
-    pub(super) async fn kill_operator(&mut self) -> Option<u32> {
+    pub(super) fn kill_operator(&mut self) -> Option<u32> {
         let mut operator = self.operator.take()?;
-        let id = operator.id();
-        operator.kill().await;
-        id
+        operator.kill();
+        Some(operator.id())
     }
 
     fn start_service(&mut self, workload: &Workload) -> Result<(), DemoError> {
@@ -235,7 +230,7 @@ impl Mesh {
         clients: &Clients,
     ) -> Result<(), DemoError> {
         let address = workload.metrics();
-        let child = self.proxies.get_mut(&workload.name);
+        let child = self.proxies.get(&workload.name);
         until_ready(child, async || clients.is_ok(address, "/ready").await).await
     }
 
@@ -255,8 +250,7 @@ impl Mesh {
         self.directory.path().join("manifests")
     }
 
-    /// The end of a proxy's log, for a failed claim.
-    pub(super) fn log(&self, name: &str) -> PathBuf {
+    fn log(&self, name: &str) -> PathBuf {
         self.directory
             .path()
             .join("logs")
@@ -265,7 +259,7 @@ impl Mesh {
 
     /// Ends everything: gateway and clients first would be polite, but all at once is quick
     /// and each drains by itself.
-    pub(super) async fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         let mut children: Vec<Child> = Vec::new();
         children.extend(std::mem::take(&mut self.proxies).into_values());
         children.extend(std::mem::take(&mut self.services).into_values());
@@ -274,7 +268,7 @@ impl Mesh {
             child.ask_to_end();
         }
         for child in &mut children {
-            child.ended().await;
+            child.ended();
         }
     }
 
@@ -286,7 +280,7 @@ impl Mesh {
 }
 
 async fn until_ready(
-    child: Option<&mut Child>,
+    child: Option<&Child>,
     ready: impl AsyncFn() -> bool,
 ) -> Result<(), DemoError> {
     let Some(child) = child else { return Ok(()) };

@@ -101,7 +101,7 @@ pub async fn run(options: Options) -> Result<bool, DemoError> {
             Ok(true)
         }
     };
-    mesh.stop().await;
+    mesh.stop();
     if options.keep {
         report.note(&format!("kept {}", mesh.keep().display()));
     }

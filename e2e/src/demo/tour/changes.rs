@@ -55,7 +55,6 @@ pub(super) async fn operator_death(mesh: &mut Mesh, clients: &Clients) -> Outcom
     flow.take();
     let pid = mesh
         .kill_operator()
-        .await
         .ok_or_else(|| refuted("no operator was running"))?;
     let outcome = without_operator(mesh, clients, &flow).await;
     // The next steps, and whoever watches the demo, want it back in any case.
