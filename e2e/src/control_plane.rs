@@ -10,6 +10,7 @@
 mod error;
 mod kubeconfig;
 mod kubectl;
+pub mod objects;
 mod pki;
 mod ports;
 pub mod process;

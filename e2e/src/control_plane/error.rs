@@ -66,6 +66,16 @@ pub enum Error {
         /// The answer.
         source: Box<kube::Error>,
     },
+    /// A kind is installed and not served.
+    #[error("{name} is not served after {after:?}: {why}; see `kubectl describe crd {name}`")]
+    NotServed {
+        /// The definition's name.
+        name: String,
+        /// The bound.
+        after: Duration,
+        /// What is known.
+        why: String,
+    },
     /// kubectl answered with an error.
     #[error("kubectl {args} failed ({status}): {stderr}")]
     Kubectl {
