@@ -15,14 +15,14 @@ pub struct AuthRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub name: Option<String>,
-    /// Who calls: one entry that matches is enough. At most 16. Default: anyone, callers
+    /// Who calls: one entry that matches is enough. At most 8. Default: anyone, callers
     /// without identity included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 16))]
+    #[schemars(length(min = 1, max = 8))]
     pub from: Vec<Source>,
-    /// What is called: one entry that matches is enough. At most 16. Default: anything.
+    /// What is called: one entry that matches is enough. At most 8. Default: anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 16))]
+    #[schemars(length(min = 1, max = 8))]
     pub to: Vec<To>,
     /// Further conditions; all must hold. At most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -36,9 +36,9 @@ pub struct AuthRule {
 #[x_kube(
     validation = ("has(self.serviceAccounts) || has(self.notServiceAccounts) || has(self.namespaces) || has(self.notNamespaces) || has(self.principals) || has(self.notPrincipals) || has(self.ipBlocks) || has(self.notIpBlocks)",
         "from: an empty entry would match anyone; say who, or remove from to mean anyone"),
-    validation = ("!has(self.serviceAccounts) || self.serviceAccounts.all(s, s.matches('^([*]|[a-z0-9]([-a-z0-9]*[a-z0-9])?)/([*]|[a-z0-9]([-.a-z0-9]*[a-z0-9])?)$'))",
+    validation = ("!has(self.serviceAccounts) || self.serviceAccounts.all(s, s.matches('^([*]|[a-z0-9][-a-z0-9]*)/([*]|[a-z0-9][-.a-z0-9]*)$'))",
         "from.serviceAccounts: a service account is named with its namespace; write namespace/name (or * alone for either)"),
-    validation = ("!has(self.notServiceAccounts) || self.notServiceAccounts.all(s, s.matches('^([*]|[a-z0-9]([-a-z0-9]*[a-z0-9])?)/([*]|[a-z0-9]([-.a-z0-9]*[a-z0-9])?)$'))",
+    validation = ("!has(self.notServiceAccounts) || self.notServiceAccounts.all(s, s.matches('^([*]|[a-z0-9][-a-z0-9]*)/([*]|[a-z0-9][-.a-z0-9]*)$'))",
         "from.notServiceAccounts: a service account is named with its namespace; write namespace/name (or * alone for either)"),
     validation = ("(!has(self.principals) || self.principals.all(p, p.startsWith('spiffe://'))) && (!has(self.notPrincipals) || self.notPrincipals.all(p, p.startsWith('spiffe://')))",
         "from.principals, from.notPrincipals: a principal is a SPIFFE ID; write spiffe://trust-domain/ns/namespace/sa/name"),
@@ -51,13 +51,13 @@ pub struct AuthRule {
 )]
 pub struct Source {
     /// Service accounts of the caller, as `namespace/name`; `*` alone in either half stands for
-    /// any. At most 32.
+    /// any. At most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 317)))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 317)))]
     pub service_accounts: Vec<String>,
-    /// None of these service accounts. At most 32.
+    /// None of these service accounts. At most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 317)))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 317)))]
     pub not_service_accounts: Vec<String>,
     /// Namespaces of the authenticated caller. At most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -95,11 +95,11 @@ pub struct Source {
         "to.methods, to.notMethods: methods are upper case and compared exactly; write GET, POST, …"),
     validation = ("(!has(self.paths) || self.paths.all(p, p.startsWith('/'))) && (!has(self.notPaths) || self.notPaths.all(p, p.startsWith('/')))",
         "to.paths, to.notPaths: a path begins with a slash; write /…"),
-    validation = ("(!has(self.paths) || self.paths.all(p, !p.matches('[*].|[^/][*]'))) && (!has(self.notPaths) || self.notPaths.all(p, !p.matches('[*].|[^/][*]')))",
+    validation = ("(!has(self.paths) || self.paths.all(p, (!p.contains('*') || (p.endsWith('/*') && p.indexOf('*') == p.size() - 1)))) && (!has(self.notPaths) || self.notPaths.all(p, (!p.contains('*') || (p.endsWith('/*') && p.indexOf('*') == p.size() - 1))))",
         "to.paths, to.notPaths: * stands only as the last segment; write /items/* for all below, or {name} for one segment"),
-    validation = ("(!has(self.paths) || self.paths.all(p, !p.matches('[?#]|//|/[.][.]?(/|$)'))) && (!has(self.notPaths) || self.notPaths.all(p, !p.matches('[?#]|//|/[.][.]?(/|$)')))",
+    validation = ("(!has(self.paths) || self.paths.all(p, !(p.contains('?') || p.contains('#') || p.contains('//') || p.contains('/./') || p.contains('/../') || p.endsWith('/.') || p.endsWith('/..')))) && (!has(self.notPaths) || self.notPaths.all(p, !(p.contains('?') || p.contains('#') || p.contains('//') || p.contains('/./') || p.contains('/../') || p.endsWith('/.') || p.endsWith('/..'))))",
         "to.paths, to.notPaths: compared after normalisation and without the query, so this never matches; remove queries, duplicate slashes and dot segments"),
-    validation = ("(!has(self.hosts) || self.hosts.all(h, h.matches('^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$'))) && (!has(self.notHosts) || self.notHosts.all(h, h.matches('^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')))",
+    validation = ("(!has(self.hosts) || self.hosts.all(h, h.matches('^([*][.])?[a-z0-9]([-a-z0-9]|[.][a-z0-9])*$'))) && (!has(self.notHosts) || self.notHosts.all(h, h.matches('^([*][.])?[a-z0-9]([-a-z0-9]|[.][a-z0-9])*$')))",
         "to.hosts, to.notHosts: not a host name; use lower-case DNS names without a port, with *. only at the front"),
     validation = ("(!has(self.ports) || self.ports.all(p, p >= 1 && p <= 65535)) && (!has(self.notPorts) || self.notPorts.all(p, p >= 1 && p <= 65535))",
         "to.ports, to.notPorts: not a port number; use the pod's own port, 1 to 65535"),
@@ -114,13 +114,13 @@ pub struct To {
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 32)))]
     pub not_methods: Vec<String>,
     /// Paths after normalisation: `/a` exactly, `/a/*` that and all below, `{name}` one
-    /// segment. HTTP only. At most 32.
+    /// segment. HTTP only. At most 16, of at most 512 characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 1024)))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 512)))]
     pub paths: Vec<String>,
-    /// None of these paths. HTTP only. At most 32.
+    /// None of these paths. HTTP only. At most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 1024)))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 512)))]
     pub not_paths: Vec<String>,
     /// Hosts without port: `shop.example.com`, `*.example.com`. HTTP only. At most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

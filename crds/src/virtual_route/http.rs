@@ -33,9 +33,9 @@ pub struct HttpRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub name: Option<String>,
-    /// Which requests: one of the matches must hold. At most 32. Default: every request.
+    /// Which requests: one of the matches must hold. At most 16. Default: every request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 32))]
+    #[schemars(length(min = 1, max = 16))]
     pub matches: Vec<HttpMatch>,
     /// Changes to the request's headers before it is forwarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]

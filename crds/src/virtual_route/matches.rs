@@ -106,8 +106,8 @@ pub enum ValueMatchType {
         "value: Present and Absent look at no value; remove value, or use type Exact"),
 )]
 pub struct NamedValueMatch {
-    /// The name. Header names ignore case; the others do not.
-    #[schemars(length(min = 1, max = 256))]
+    /// The name. Header names ignore case; the others do not. At most 128 characters.
+    #[schemars(length(min = 1, max = 128))]
     pub name: String,
     /// `Exact` (default), `Prefix`, `Regex` (RE2 syntax, anchored), `Present` or `Absent`.
     #[serde(rename = "type", default)]
@@ -124,7 +124,7 @@ pub struct NamedValueMatch {
 #[x_kube(
     validation = ("has(self.namespaces) || has(self.serviceAccounts) || has(self.labels)",
         "source: says nothing when empty; give namespaces, serviceAccounts or labels, or remove source"),
-    validation = ("!has(self.serviceAccounts) || self.serviceAccounts.all(s, s.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?$'))",
+    validation = ("!has(self.serviceAccounts) || self.serviceAccounts.all(s, s.matches('^[a-z0-9][-a-z0-9]*/[a-z0-9][-.a-z0-9]*$'))",
         "source.serviceAccounts: a service account is named with its namespace; write namespace/name"),
 )]
 pub struct SourceMatch {
@@ -132,9 +132,9 @@ pub struct SourceMatch {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
     pub namespaces: Vec<String>,
-    /// Service accounts of the caller, as `namespace/name`. At most 16.
+    /// Service accounts of the caller, as `namespace/name`. At most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 317)))]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 317)))]
     pub service_accounts: Vec<String>,
     /// Labels of the caller's pod, all of them. At most 16.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
