@@ -90,13 +90,13 @@ impl CompiledHeaderChanges {
         self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
     }
 
-    /// Applies them in order: set, add, remove.
+    /// Applies them in order: set, add, remove. A map that is full (32,768 fields) takes no more.
     pub fn apply(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.set {
-            headers.insert(name, value.clone());
+            let _ = headers.try_insert(name, value.clone());
         }
         for (name, value) in &self.add {
-            headers.append(name, value.clone());
+            let _ = headers.try_append(name, value.clone());
         }
         for name in &self.remove {
             headers.remove(name);
