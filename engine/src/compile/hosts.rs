@@ -43,6 +43,24 @@ impl HostPattern {
         }
     }
 
+    /// Whether every host that `narrow` matches is matched.
+    pub(crate) fn covers(&self, narrow: &Self) -> bool {
+        match narrow {
+            Self::Exact(host) => self.matches(host),
+            Self::Any => *self == Self::Any,
+            Self::Below(suffix) => match self {
+                Self::Any => true,
+                Self::Exact(_) => false,
+                Self::Below(wide) => wide == suffix || self.matches(suffix),
+            },
+        }
+    }
+
+    /// Whether some host is matched by both.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+
     /// Smaller is more specific.
     pub(crate) fn rank(&self) -> (u8, Reverse<usize>) {
         match self {

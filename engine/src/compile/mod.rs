@@ -54,5 +54,9 @@ pub use rule::{CompiledAction, CompiledDirectResponse, CompiledHttpRule, Compile
 pub use service::{CompiledPort, CompiledService};
 pub use tcp::CompiledTcpRule;
 
+pub(crate) use findings::rule_name;
+pub(crate) use hosts::HostPattern;
+pub(crate) use path_pattern::PathPattern;
 pub(crate) use redirect::split_query;
+pub(crate) use source::Glob;
 pub(crate) use table::{Match, RouteTable};

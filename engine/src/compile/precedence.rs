@@ -65,4 +65,9 @@ impl Precedence {
             document_order,
         }
     }
+
+    /// The rule, its match, its hostname, by position in the document.
+    pub(crate) fn position(&self) -> (usize, usize, usize) {
+        self.document_order
+    }
 }

@@ -92,6 +92,22 @@ impl Alternative {
         }
     }
 
+    /// Whether host and path take in all that those of `narrow` do. `false` where it cannot be
+    /// shown: nothing is concluded from expressions, except that an equal one is equal and that
+    /// `.*` takes in everything.
+    pub(crate) fn covers_target_of(&self, narrow: &Self) -> bool {
+        let path = match (&self.path, &narrow.path) {
+            (PathCondition::Regex(wide), _) if matches!(&*wide.pattern, ".*" | "/.*") => true,
+            (PathCondition::Regex(wide), PathCondition::Regex(narrow)) => {
+                wide.pattern == narrow.pattern
+            }
+            (wide, PathCondition::Exact(path)) => wide.matches(path),
+            (PathCondition::Prefix(_), PathCondition::Prefix(prefix)) => self.path.matches(prefix),
+            _ => false,
+        };
+        path && self.host.covers(&narrow.host)
+    }
+
     /// The first condition that does not hold, host and path included.
     fn unmet(&self, request: &NormalHttp<'_>, peer: &Peer<'_>) -> Result<(), Unmet<'_>> {
         if !self.host.matches(request.host) {
@@ -194,6 +210,11 @@ impl RouteTable {
                 });
             }
         }
+    }
+
+    /// Every alternative, by precedence.
+    pub(crate) fn alternatives(&self) -> &[Alternative] {
+        &self.alternatives
     }
 
     /// The rule that wins, if one matches.

@@ -127,7 +127,7 @@ impl Default for RetryBudget {
 }
 
 /// Time-outs of a service port; 0 disables.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Timeouts {
     /// The whole request with all its attempts. Default: none (0), as Gateway API has it.
@@ -136,13 +136,4 @@ pub struct Timeouts {
     /// the frames of an HTTP exchange; `None` means those.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<Millis>,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            request: 0,
-            idle: None,
-        }
-    }
 }
