@@ -16,6 +16,9 @@
 /// The command line.
 pub mod bootstrap;
 
+/// From the command line to the last connection.
+pub mod run;
+
 /// Config documents in, views out, swapped whole.
 pub mod config;
 
@@ -34,8 +37,17 @@ pub mod worker;
 /// What is known of an accepted connection, and its bytes.
 pub mod connection;
 
+/// Accepts connections, finds out what they are, and hands them on.
+pub mod listen;
+
+/// TCP: one decision per connection, then bytes both ways.
+pub mod tcp;
+
 /// HTTP/1.1, HTTP/2 and gRPC: decide, enforce, respond.
 pub mod http;
 
 /// Endpoint choice, pools, health, connections to the next hop.
 pub mod upstream;
+
+/// Metrics, readiness and the admin port.
+pub mod admin;

@@ -1,3 +1,35 @@
-//! Entry point.
+//! The proxy's process: log to standard error, then [`weft_proxy::run`].
 
-fn main() {}
+use std::{io, process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use weft_proxy::{admin::LogFilter, bootstrap::Bootstrap};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let bootstrap = Bootstrap::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_writer(io::stderr);
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .init();
+    let log_filter: LogFilter = Arc::new(move |text| {
+        let filter = EnvFilter::try_new(text).map_err(|error| error.to_string())?;
+        handle.reload(filter).map_err(|error| error.to_string())
+    });
+    match weft_proxy::run::run(bootstrap, log_filter) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the proxy does not start");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,13 +1,27 @@
 //! Config documents in, views out. A view is immutable and swapped whole when one of its
-//! documents changes; whoever holds the old one finishes with it.
-//!
-//! A feed (`dir`, `api`) follows documents by name and says what they hold; the
-//! keeper puts them together and publishes views; the store is what workers read.
+//! documents changes; whoever holds the old one finishes with it. In flow order:
 
-mod store;
-mod view;
+/// Documents as files of a directory.
+mod dir;
+/// Follows documents by name: the contract of the two feeds.
+mod feed;
+/// The last good documents on disk.
+mod last_good;
+/// inotify, as a hint to whoever polls.
 mod watch;
 
+/// A service's documents, put together.
+mod assembly;
+/// Takes documents in and publishes views.
+mod keeper;
+/// What workers read.
+mod store;
+mod view;
+
+pub use dir::DirFeed;
+pub use feed::{Feed, FeedEvent};
+pub use keeper::Keeper;
+pub use last_good::LastGood;
 pub use store::{ActiveDocument, ConfigStore, LOAD_TIMEOUT};
 pub use view::{EndpointView, GatewayView, ServiceView};
 pub(crate) use watch::watch_directory;

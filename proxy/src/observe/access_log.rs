@@ -159,10 +159,18 @@ pub enum Destination {
     File(PathBuf),
 }
 
+/// What the writing thread is told.
+#[derive(Debug)]
+enum Entry {
+    Record(Box<AccessRecord>),
+    /// Answer once everything before is written.
+    Flush(SyncSender<()>),
+}
+
 /// A handle on the queue. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
-    queue: Option<SyncSender<AccessRecord>>,
+    queue: Option<SyncSender<Entry>>,
     dropped: Counter,
 }
 
@@ -181,10 +189,10 @@ impl AccessLog {
                 Box::new(OpenOptions::new().create(true).append(true).open(path)?)
             }
         };
-        let (queue, records) = sync_channel(QUEUE);
+        let (queue, entries) = sync_channel(QUEUE);
         thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || write_records(&records, BufWriter::with_capacity(64 * 1024, out)))?;
+            .spawn(move || write_entries(&entries, BufWriter::with_capacity(64 * 1024, out)))?;
         Ok(Self {
             queue: Some(queue),
             dropped,
@@ -199,20 +207,39 @@ impl AccessLog {
     /// Queues a record; drops and counts it when the queue is full.
     pub fn log(&self, record: AccessRecord) {
         if let Some(queue) = &self.queue
-            && queue.try_send(record).is_err()
+            && queue.try_send(Entry::Record(Box::new(record))).is_err()
         {
             self.dropped.inc();
         }
     }
+
+    /// Waits until what was queued is written, at most a second.
+    pub fn flush(&self) {
+        let (done, written) = sync_channel(1);
+        if let Some(queue) = &self.queue
+            && queue.try_send(Entry::Flush(done)).is_ok()
+        {
+            let _ = written.recv_timeout(Duration::from_secs(1));
+        }
+    }
 }
 
-fn write_records(records: &Receiver<AccessRecord>, mut out: impl Write) {
+fn write_entries(entries: &Receiver<Entry>, mut out: impl Write) {
     // Ends when the last handle is dropped. A line that cannot be written (a closed pipe, a
     // full disk) is lost: there is no better place to say so than the one that failed.
-    while let Ok(record) = records.recv() {
-        let _ = write_line(&mut out, &record);
-        while let Ok(record) = records.try_recv() {
-            let _ = write_line(&mut out, &record);
+    while let Ok(entry) = entries.recv() {
+        let mut next = Some(entry);
+        while let Some(entry) = next {
+            match entry {
+                Entry::Record(record) => {
+                    let _ = write_line(&mut out, &record);
+                }
+                Entry::Flush(done) => {
+                    let _ = out.flush();
+                    let _ = done.try_send(());
+                }
+            }
+            next = entries.try_recv().ok();
         }
         let _ = out.flush();
     }

@@ -1,0 +1,50 @@
+//! `/metrics`, `/ready` and `/live`, on the pod's address.
+
+use std::future::Future;
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::net::TcpListener;
+
+use super::Readiness;
+use crate::observe::Metrics;
+
+#[derive(Clone)]
+struct MetricsState {
+    metrics: Metrics,
+    readiness: Readiness,
+}
+
+/// Serves until the process ends.
+pub fn serve(
+    listener: TcpListener,
+    metrics: Metrics,
+    readiness: Readiness,
+) -> impl Future<Output = std::io::Result<()>> {
+    let router = Router::new()
+        .route("/metrics", get(scrape))
+        .route("/ready", get(ready))
+        .route("/live", get(async || "live\n"))
+        .with_state(MetricsState { metrics, readiness });
+    async move { axum::serve(listener, router).await }
+}
+
+async fn scrape(State(state): State<MetricsState>) -> Response {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match state.metrics.encode() {
+        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn ready(State(state): State<MetricsState>) -> (StatusCode, String) {
+    match state.readiness.check() {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}

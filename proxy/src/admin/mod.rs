@@ -1,0 +1,10 @@
+//! The two servers of the control thread: metrics and readiness for the cluster, the admin
+//! port for whoever stands on this host.
+
+mod local;
+mod metrics;
+mod readiness;
+
+pub use local::{AdminState, LogFilter, serve as serve_local};
+pub use metrics::serve as serve_metrics;
+pub use readiness::Readiness;

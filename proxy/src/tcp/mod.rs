@@ -1,0 +1,15 @@
+//! TCP: one decision per connection, then bytes both ways. In flow order:
+
+/// Bytes both ways, with half-close.
+mod copy;
+/// What a connection leaves in metrics and log.
+mod session;
+
+/// To the local application.
+mod inbound;
+/// To an endpoint of a service, or past the mesh.
+mod outbound;
+
+pub use copy::{Copied, CopyError, copy_both};
+pub(crate) use inbound::inbound;
+pub(crate) use outbound::{outbound, passthrough};
