@@ -52,7 +52,7 @@ pub(crate) async fn outbound(worker: Rc<Worker>, connection: ConnectionInfo, mut
         Verdict::Denied(denial) => return session.denied(denial),
         Verdict::NoRoute | Verdict::Malformed(_) => return session.failed("no_route"),
     };
-    session.route(rule.map(|rule| rule.id.as_str()));
+    session.route(rule.map(|rule| &*rule.id));
     let backend = match rule {
         None => None,
         Some(rule) => match pick_backend(&rule.backends, fastrand::u64(..)) {
