@@ -1,3 +1,7 @@
-//! Entry point.
+//! `weft`: what an operator of the mesh types.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    weft_cli::main()
+}
