@@ -42,6 +42,9 @@ pub mod world;
 /// World → documents and problems; pure, per key.
 pub mod lower;
 
+/// Cases: a call and what must become of it; run by the library, the CLI and live proxies.
+pub mod corpus;
+
 pub use auth_policy::{AuthPolicy, AuthPolicySpec};
 pub use lower::{Lowered, lower, lower_all};
 pub use mesh_policy::{MeshPolicy, MeshPolicySpec};

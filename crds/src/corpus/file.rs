@@ -22,6 +22,10 @@ pub struct CaseFile {
     /// Manifests, as YAML documents.
     #[serde(default)]
     pub manifests: String,
+    /// Errors that the manifests are meant to have: a part of each one's text. An error that none
+    /// of these is a part of fails the file, and so does one of these that is in no error.
+    #[serde(default)]
+    pub problems: Vec<String>,
     /// What every case's call starts from. A case's own fields replace these; its `http` is
     /// merged field by field.
     #[serde(default)]
@@ -103,7 +107,7 @@ pub enum CorpusError {
         source: std::io::Error,
     },
     /// A file is not a case file.
-    #[error("{}: {message}; a case file has description, include, manifests, call and cases", path.display())]
+    #[error("{}: {message}; a case file has description, include, manifests, problems, call and cases", path.display())]
     Parse {
         /// The file.
         path: PathBuf,

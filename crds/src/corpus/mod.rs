@@ -21,6 +21,6 @@ mod coverage;
 
 pub use coverage::Coverage;
 pub use file::{Case, CaseFile, CorpusError, Expect, Live, case_files};
-pub use scene::Scene;
+pub use scene::{Scene, manifest_texts};
 pub use servers::Servers;
 pub use verdict::{CaseResult, FileReport, mismatches};

@@ -38,10 +38,10 @@ impl Scene {
         let here = file.path.parent().unwrap_or(Path::new("."));
         let mut texts = Vec::new();
         if file.include.is_empty() && file.manifests.is_empty() {
-            texts.extend(read(here)?);
+            texts.extend(manifest_texts(here)?);
         }
         for include in &file.include {
-            texts.extend(read(&here.join(include))?);
+            texts.extend(manifest_texts(&here.join(include))?);
         }
         texts.push((file.path.display().to_string(), file.manifests.clone()));
         Ok(Self::from_texts(&texts))
@@ -49,7 +49,7 @@ impl Scene {
 
     /// The manifests of a file, or of every file below a directory; case files are left out.
     pub fn read(path: &Path) -> Result<Self, CorpusError> {
-        Ok(Self::from_texts(&read(path)?))
+        Ok(Self::from_texts(&manifest_texts(path)?))
     }
 
     /// Manifests as (file name, YAML text).
@@ -81,8 +81,9 @@ impl Scene {
     }
 }
 
-/// The texts of the manifest files at `path`.
-fn read(path: &Path) -> Result<Vec<(String, String)>, CorpusError> {
+/// The manifests of a file, or of every YAML and JSON file below a directory, as (file name,
+/// text). Case files are left out.
+pub fn manifest_texts(path: &Path) -> Result<Vec<(String, String)>, CorpusError> {
     let files: Vec<PathBuf> = yaml_files(path)?;
     let mut texts = Vec::with_capacity(files.len());
     for file in files {

@@ -16,7 +16,7 @@ const INJECTED: &str = "weft.dev/injected";
 
 /// Finds the meshed pods that each Service selects. Pods without a proxy are left out: nothing
 /// decides on their side.
-pub fn servers(objects: &[(Object, Location)]) -> Servers {
+pub(super) fn servers(objects: &[(Object, Location)]) -> Servers {
     let services = objects.iter().filter_map(|(object, _)| match object {
         Object::Service(service) => Some(&**service),
         _ => None,

@@ -1,6 +1,9 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
-use weft_engine::journey::{Outcome, follow};
+use weft_engine::{
+    journey::{Outcome, follow},
+    problem::Severity,
+};
 
 use super::{CaseFile, CorpusError, Coverage, Expect, Scene};
 
@@ -44,31 +47,57 @@ impl CaseFile {
     pub fn run(&self) -> Result<FileReport, CorpusError> {
         let scene = Scene::of(self)?;
         let mut coverage = Coverage::of(scene.documents.values());
-        let results = self
-            .cases
-            .iter()
-            .map(
-                |case| match follow(&scene.documents, &scene.servers, &case.call) {
-                    Ok(outcome) => {
-                        coverage.record(&outcome);
-                        CaseResult {
-                            name: case.name.clone(),
-                            failures: mismatches(&case.expect, &outcome),
-                            outcome: Some(outcome),
-                        }
-                    }
-                    Err(error) => CaseResult {
+        let mut results = self.manifest_result(&scene).into_iter().collect::<Vec<_>>();
+        results.extend(self.cases.iter().map(|case| {
+            match follow(&scene.documents, &scene.servers, &case.call) {
+                Ok(outcome) => {
+                    coverage.record(&outcome);
+                    CaseResult {
                         name: case.name.clone(),
-                        failures: vec![error.to_string()],
-                        outcome: None,
-                    },
+                        failures: mismatches(&case.expect, &outcome),
+                        outcome: Some(outcome),
+                    }
+                }
+                Err(error) => CaseResult {
+                    name: case.name.clone(),
+                    failures: vec![error.to_string()],
+                    outcome: None,
                 },
-            )
-            .collect();
+            }
+        }));
         Ok(FileReport {
             path: self.path.clone(),
             results,
             coverage,
+        })
+    }
+}
+
+/// A result of its own where the manifests have other errors than they are meant to have.
+const MANIFESTS: &str = "the manifests have the errors that they are meant to have, and no other";
+
+impl CaseFile {
+    fn manifest_result(&self, scene: &Scene) -> Option<CaseResult> {
+        let errors: Vec<String> = scene
+            .problems
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .map(ToString::to_string)
+            .collect();
+        let unexpected = errors
+            .iter()
+            .filter(|error| !self.problems.iter().any(|part| error.contains(part)))
+            .map(|error| format!("problem: expected none, got {error}"));
+        let missing = self
+            .problems
+            .iter()
+            .filter(|part| !errors.iter().any(|error| error.contains(*part)))
+            .map(|part| format!("problem: expected `{part}`, got none"));
+        let failures: Vec<_> = unexpected.chain(missing).collect();
+        (!failures.is_empty()).then(|| CaseResult {
+            name: MANIFESTS.to_owned(),
+            failures,
+            outcome: None,
         })
     }
 }

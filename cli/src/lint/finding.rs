@@ -1,0 +1,69 @@
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use weft_crds::{Object, manifests::Location};
+use weft_engine::problem::Problem;
+
+use crate::manifests::Lines;
+
+/// A problem and the place in a file that it comes from.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Finding {
+    /// The file; absent for what no manifest declares.
+    pub(super) file: Option<String>,
+    /// The line, from 1.
+    pub(super) line: Option<usize>,
+    /// What is wrong.
+    #[serde(flatten)]
+    pub(super) problem: Problem,
+}
+
+impl Finding {
+    /// `file:line`, or `-`.
+    pub(super) fn place(&self) -> String {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}"),
+            _ => "-".to_owned(),
+        }
+    }
+}
+
+/// Gives each problem its place, in order of files and lines.
+pub(super) fn findings(problems: Vec<Problem>, objects: &[(Object, Location)]) -> Vec<Finding> {
+    let places: BTreeMap<String, &Location> = objects
+        .iter()
+        .map(|(object, location)| (object.reference().to_string(), location))
+        .collect();
+    let mut lines = Lines::default();
+    let mut findings: Vec<_> = problems
+        .into_iter()
+        .map(|problem| {
+            let place = places
+                .get(&problem.object)
+                .map(|location| lines.of(location, &problem.field));
+            let (file, line) = match place {
+                Some(place) => (Some(place.file), Some(place.line)),
+                None => place_in_name(&problem.object),
+            };
+            Finding {
+                file,
+                line,
+                problem,
+            }
+        })
+        .collect();
+    findings.sort();
+    findings.dedup();
+    findings
+}
+
+/// A document that could not be read has no name; its problem is filed under `file:line`.
+fn place_in_name(object: &str) -> (Option<String>, Option<usize>) {
+    match object.rsplit_once(':') {
+        Some((file, line)) => match line.parse() {
+            Ok(line) => (Some(file.to_owned()), Some(line)),
+            Err(_) => (None, None),
+        },
+        None => (None, None),
+    }
+}
