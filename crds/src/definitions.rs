@@ -64,7 +64,7 @@ fn finish(mut definition: CustomResourceDefinition) -> CustomResourceDefinition 
         {
             if let Some(root) = value.get_mut("openAPIV3Schema") {
                 tidy(root);
-                require_spec(root);
+                complete_root(root);
             }
             if let Ok(tidied) = serde_json::from_value(value) {
                 *schema = tidied;
@@ -143,8 +143,10 @@ fn tidy(schema: &mut Value) {
 
 /// An object without a spec means nothing; and a new object says `observedGeneration: -1` until
 /// the operator has seen it, so that kstatus computes InProgress and not Current.
-fn require_spec(root: &mut Value) {
+fn complete_root(root: &mut Value) {
     if let Some(fields) = root.as_object_mut() {
+        // The Rust type's name.
+        fields.remove("title");
         fields.insert("required".to_owned(), json!(["spec"]));
     }
     if let Some(status) = root
@@ -154,3 +156,6 @@ fn require_spec(root: &mut Value) {
         status.insert("default".to_owned(), json!({ "observedGeneration": -1 }));
     }
 }
+
+#[cfg(test)]
+mod tests;

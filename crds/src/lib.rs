@@ -30,6 +30,8 @@ pub mod definitions;
 /// One input object: a Kubernetes object or one of the three kinds.
 pub mod object;
 
+mod translate;
+
 /// Whether an object means something: the schema, its CEL rules, and what they cannot say.
 pub mod validate;
 

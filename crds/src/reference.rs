@@ -76,7 +76,7 @@ pub enum MeshTargetKind {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = ("self.kind != 'Service' || has(self.name)",
-        "name: a Service target needs the Service's name"),
+        "name: a Service target is one Service; give its name"),
     validation = ("self.kind != 'Mesh' || !has(self.name)",
         "name: there is one mesh; leave name out when kind is Mesh"),
     validation = ("self.kind == 'Service' || !has(self.port)",
@@ -116,7 +116,7 @@ pub enum AuthTargetKind {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = ("!(self.kind in ['Service', 'Gateway']) || has(self.name)",
-        "name: a Service or Gateway target needs the object's name"),
+        "name: a Service or Gateway target is one object; give its name"),
     validation = ("self.kind != 'Mesh' || !has(self.name)",
         "name: there is one mesh; leave name out when kind is Mesh"),
 )]
