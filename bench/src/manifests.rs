@@ -112,7 +112,7 @@ spec:
     backendRefs: [{{name: {name}, port: 80, labels: {{version: v2}}}}]
   - name: split
     responseHeaders: {{set: {{x-edition: \"{edition}\"}}}}
-    retry: {{attempts: 1, on: [connect-failure]}}
+    retry: {{attempts: 1, retryOn: [connect-failure]}}
     backendRefs:
     - {{name: {name}, port: 80, weight: 90, labels: {{version: v1}}}}
     - {{name: {name}, port: 80, weight: 10, labels: {{version: v2}}}}

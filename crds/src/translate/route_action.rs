@@ -216,18 +216,18 @@ pub(super) fn retry(
             "use 1 to 10",
         );
     }
-    let mut on = Vec::with_capacity(retry.on.len());
-    for (at, text) in retry.on.iter().enumerate() {
+    let mut on = Vec::with_capacity(retry.retry_on.len());
+    for (at, text) in retry.retry_on.iter().enumerate() {
         match retry_on(text) {
             Some(condition) => on.push(condition),
             None => findings.invalid(
-                format!("{field}.retry.on[{at}]"),
+                format!("{field}.retry.retryOn[{at}]"),
                 format!("`{text}` is no condition"),
                 "use connect-failure, refused-stream, reset-before-response, gateway-error, unavailable, or a status such as \"503\"",
             ),
         }
     }
-    if retry.on.is_empty() {
+    if retry.retry_on.is_empty() {
         on.extend(RETRY_ON);
     }
     let backoff = retry.backoff.clone().unwrap_or_default();

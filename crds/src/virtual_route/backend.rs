@@ -67,8 +67,8 @@ pub struct RouteTimeouts {
 #[x_kube(
     validation = ("self.attempts >= 1 && self.attempts <= 10",
         "retry.attempts: more attempts than a failing backend can bear, or none; use 1 to 10"),
-    validation = ("!has(self.on) || self.on.all(c, c in ['connect-failure', 'refused-stream', 'reset-before-response', 'gateway-error', 'unavailable'] || c.matches('^[45][0-9][0-9]$'))",
-        "retry.on: not a condition; use connect-failure, refused-stream, reset-before-response, gateway-error, unavailable, or a status such as \"503\""),
+    validation = ("!has(self.retryOn) || self.retryOn.all(c, c in ['connect-failure', 'refused-stream', 'reset-before-response', 'gateway-error', 'unavailable'] || c.matches('^[45][0-9][0-9]$'))",
+        "retry.retryOn: not a condition; use connect-failure, refused-stream, reset-before-response, gateway-error, unavailable, or a status such as \"503\""),
     validation = ("!has(self.methods) || self.methods.all(m, m.matches('^[A-Z][A-Z-]*$'))",
         "retry.methods: methods are upper case; write GET, POST, …"),
 )]
@@ -81,7 +81,7 @@ pub struct Retry {
     /// unavailable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 32)))]
-    pub on: Vec<String>,
+    pub retry_on: Vec<String>,
     /// Methods that may be repeated once they were sent; what was never sent may always be.
     /// Default: GET, HEAD, OPTIONS, TRACE, PUT, DELETE.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
