@@ -1,29 +1,59 @@
-//! HTTP/1.1, HTTP/2 and gRPC: decide, enforce, respond.
+//! HTTP/1.1, HTTP/2 and gRPC: decide, enforce, respond. In flow order:
 
-use std::rc::Rc;
+/// A connection, from its first byte to its drain.
+mod serve;
 
-use crate::{
-    connection::{ConnectionInfo, Stream},
-    worker::Worker,
-};
+/// What the requests of one connection share.
+mod context;
 
-/// Which HTTP a connection speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2.
-    Http2,
-    /// HTTP/2 if the connection begins with its preface, else HTTP/1.1.
-    Auto,
-}
+/// What the parser lets through and we do not: request smuggling.
+mod framing;
 
-/// Serves a connection to its end: drain, time-outs and every refusal included.
-pub async fn serve(
-    worker: Rc<Worker>,
-    connection: ConnectionInfo,
-    stream: Stream,
-    version: Version,
-) {
-    let _ = (worker, connection, stream, version);
-}
+/// One request, from its head to its last byte.
+mod exchange;
+
+/// What a request must be before the engine is asked.
+mod validate;
+
+/// Where it is meant to go.
+mod target;
+
+/// Header fields that end at this hop, and those that we add.
+mod headers;
+
+/// What the next hop is sent.
+mod head;
+
+/// Every answer that the mesh itself gives.
+mod respond;
+
+/// Endpoint, connection, attempt, retry.
+mod forward;
+
+/// One attempt.
+mod attempt;
+
+/// When another attempt is made.
+mod retry;
+
+/// Request bodies, kept for a replay where one may come.
+mod request_body;
+
+/// Response bodies: time-outs, and the end of the exchange.
+mod response_body;
+
+/// WebSocket and whatever else leaves HTTP.
+mod upgrade;
+
+/// What is told of an exchange when it has ended.
+mod observation;
+
+/// gRPC's way of saying things.
+mod grpc;
+
+/// Tasks stay on their core.
+mod executor;
+
+pub(crate) use executor::LocalExecutor;
+pub(crate) use request_body::RequestBody;
+pub use serve::{Version, serve};

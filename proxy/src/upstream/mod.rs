@@ -1,43 +1,55 @@
-//! Endpoint choice, pools, health, connections to the next hop.
+//! Endpoint choice, pools, health, connections to the next hop. In flow order:
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc};
+/// Which endpoint takes the next request.
+pub mod balance;
 
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
-use weft_engine::{documents::Backend, identity::SpiffeId};
+/// When an endpoint is taken out of the balancing.
+pub mod outlier;
 
-use crate::{config::ServiceView, worker::Worker};
+/// How many retries may be added to the traffic.
+pub mod retry_budget;
 
-/// One core's pools and endpoint state.
-#[derive(Debug, Default)]
-pub struct Upstreams {}
+/// One endpoint's state.
+mod endpoint;
 
-/// A connection to an endpoint.
-#[derive(Debug)]
-pub enum UpstreamStream {
-    /// To an endpoint outside the mesh.
-    Plain(TcpStream),
-    /// Mesh TLS.
-    Tls(Box<TlsStream<TcpStream>>),
-}
+/// One service port: its endpoints, budget and bounds.
+mod cluster;
 
-/// A TCP connection to a chosen endpoint. Dropping it tells the balancer that it ended.
-#[derive(Debug)]
-pub struct TcpUpstream {
-    /// The bytes.
-    pub stream: UpstreamStream,
-    /// The endpoint.
-    pub endpoint: SocketAddr,
-    /// The identity that it proved; `None` in plaintext.
-    pub identity: Option<Arc<SpiffeId>>,
-}
+/// Connections: kept, shared, bounded.
+pub mod pool;
+
+/// The bytes of a connection to an endpoint.
+mod stream;
+
+/// TCP connections for the TCP proxy.
+mod tcp;
+
+/// What a cluster counts.
+mod metrics;
+
+/// Every cluster of one core.
+mod registry;
+
+pub use cluster::Cluster;
+pub use endpoint::{Endpoint, EndpointKey, Outstanding};
+pub use registry::Upstreams;
+pub use stream::UpstreamStream;
+pub use tcp::{TcpUpstream, connect_tcp};
 
 /// Why no endpoint could be reached.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// There is none, or none is healthy.
-    #[error("{0} has no healthy endpoint")]
+    /// There is none, or none is ready, or none is in the subset.
+    #[error(
+        "{0} has no ready endpoint; check that its pods are ready and that the subset's labels match some"
+    )]
     NoEndpoint(String),
+    /// A bound of the pool was reached.
+    #[error("the connection pool's {0} is reached; raise it in a MeshPolicy, or add endpoints")]
+    Overflow(&'static str),
+    /// No connection could be opened.
+    #[error(transparent)]
+    Dial(#[from] pool::DialError),
 }
 
 impl UpstreamError {
@@ -45,19 +57,8 @@ impl UpstreamError {
     pub fn flag(&self) -> &'static str {
         match self {
             Self::NoEndpoint(_) => "no_healthy_endpoint",
+            Self::Overflow(_) => "overflow",
+            Self::Dial(error) => error.flag(),
         }
     }
-}
-
-/// Connects to an endpoint of `service` for one TCP connection: balanced (least connections),
-/// within the pool's bounds and its connect time-out, over mesh TLS where the endpoint has an
-/// identity. `backend` narrows the choice to its subset.
-pub async fn connect_tcp(
-    worker: &Rc<Worker>,
-    service: &ServiceView,
-    port: u16,
-    backend: Option<&Backend>,
-) -> Result<TcpUpstream, UpstreamError> {
-    let _ = (worker, port, backend);
-    Err(UpstreamError::NoEndpoint(service.to_string()))
 }

@@ -1,0 +1,168 @@
+//! One attempt: a connection to one endpoint, the request, the response's head.
+
+use std::{pin::pin, rc::Rc, time::Instant};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::time::sleep_until;
+
+use super::{
+    forward::Limits,
+    grpc,
+    head::Head,
+    request_body::{Activity, RequestBody},
+};
+use crate::{
+    identity::IdentityStore,
+    upstream::{
+        Cluster, Endpoint, Outstanding, UpstreamError,
+        outlier::Outcome,
+        pool::{Held, RequestPermit, SendError, Wire, acquire},
+    },
+};
+
+/// Why an attempt gave no response.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Upstream(UpstreamError),
+    Send(SendError),
+    TimeoutRequest,
+    TimeoutBackend,
+    TimeoutIdle,
+}
+
+/// A response's source, held until the response has ended.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub held: Held,
+    pub cluster: Rc<Cluster>,
+    pub outstanding: Outstanding,
+    /// Set by the attempt loop: counts the exchange against the pool's bound.
+    pub permit: Option<RequestPermit>,
+}
+
+impl Answered {
+    /// The response broke off: a failure of the endpoint, whatever its status was.
+    pub(super) fn broke_off(&self) {
+        let now = Instant::now();
+        self.cluster.observe(
+            self.outstanding.endpoint(),
+            Outcome::GatewayError,
+            std::time::Duration::ZERO,
+            now,
+        );
+    }
+}
+
+/// What an attempt needs.
+pub(super) struct Attempt<'a> {
+    pub cluster: &'a Rc<Cluster>,
+    pub endpoint: &'a Rc<Endpoint>,
+    pub wire: Wire,
+    pub identity: &'a IdentityStore,
+    pub limits: &'a Limits,
+    pub activity: &'a Activity,
+    pub is_grpc: bool,
+}
+
+/// How an attempt ended.
+pub(super) struct Ended {
+    pub result: Result<(Response<Incoming>, Answered), Failure>,
+    /// The connection had carried requests before.
+    pub reused: bool,
+}
+
+impl Attempt<'_> {
+    /// Runs it. `build` makes the request once there is a connection.
+    pub(super) async fn run(self, build: impl FnOnce() -> (Head, RequestBody)) -> Ended {
+        let began = Instant::now();
+        let outstanding = self.endpoint.begin();
+        let mut reused = false;
+        let exchange = async {
+            let lease = acquire(self.cluster, self.endpoint, self.wire, self.identity)
+                .await
+                .map_err(Failure::Upstream)?;
+            reused = lease.reused;
+            let (head, body) = build();
+            let request: Request<RequestBody> = head.into_request(lease.is_http2(), body);
+            lease.send(request).await.map_err(Failure::Send)
+        };
+        let result = self.within_limits(began, exchange).await;
+        let now = Instant::now();
+        let latency = now - began;
+        match &result {
+            Ok((response, _)) => {
+                let outcome = self.outcome(response);
+                self.cluster.observe(self.endpoint, outcome, latency, now);
+            }
+            // Neither says anything about the endpoint.
+            Err(
+                Failure::Upstream(UpstreamError::NoEndpoint(_) | UpstreamError::Overflow(_))
+                | Failure::Send(SendError::Client(..) | SendError::Unsent(..)),
+            ) => {}
+            // The server closed an idle connection: that is its right.
+            Err(Failure::Send(SendError::Reset(..) | SendError::Refused(..))) if reused => {}
+            Err(_) => {
+                let outcome = Outcome::GatewayError;
+                self.cluster.observe(self.endpoint, outcome, latency, now);
+            }
+        }
+        let cluster = self.cluster.clone();
+        Ended {
+            result: result.map(|(response, held)| {
+                let answered = Answered {
+                    held,
+                    cluster,
+                    outstanding,
+                    permit: None,
+                };
+                (response, answered)
+            }),
+            reused,
+        }
+    }
+
+    fn outcome(&self, response: &Response<Incoming>) -> Outcome {
+        if self.is_grpc {
+            match grpc::status_of(response.headers()) {
+                Some(grpc::UNAVAILABLE) => return Outcome::GatewayError,
+                // UNKNOWN, INTERNAL, DATA_LOSS.
+                Some(2 | 13 | 15) => return Outcome::ServerError,
+                _ => {}
+            }
+        }
+        Outcome::of_status(response.status())
+    }
+
+    /// Runs `exchange` within the request's, the attempt's and the idle time-out.
+    async fn within_limits<T>(
+        &self,
+        began: Instant,
+        exchange: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let mut exchange = pin!(exchange);
+        let attempt_ends = self.limits.backend.map(|limit| began + limit);
+        loop {
+            let idle_ends = self.activity.last() + self.limits.idle;
+            let next = [self.limits.request, attempt_ends]
+                .into_iter()
+                .flatten()
+                .fold(idle_ends, Instant::min);
+            tokio::select! {
+                biased;
+                result = &mut exchange => return result,
+                () = sleep_until(next.into()) => {}
+            }
+            let now = Instant::now();
+            if self.limits.request.is_some_and(|ends| ends <= now) {
+                return Err(Failure::TimeoutRequest);
+            }
+            if attempt_ends.is_some_and(|ends| ends <= now) {
+                return Err(Failure::TimeoutBackend);
+            }
+            if self.activity.last() + self.limits.idle <= now {
+                return Err(Failure::TimeoutIdle);
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Header fields that end at this hop, and those that we add.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request::Parts};
+
+use crate::connection::{ConnectionInfo, Direction};
+
+#[cfg(test)]
+mod tests;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Who called, as the server's own proxy saw it.
+pub(super) const CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
+/// Request ids of clients are kept up to this length.
+const MAX_REQUEST_ID: usize = 128;
+
+/// What the hop-by-hop fields of a request asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct HopByHop {
+    /// The protocol that the client wants to switch to.
+    pub upgrade: Option<HeaderValue>,
+    /// The client takes trailers.
+    pub trailers: bool,
+}
+
+/// Removes what is meant for this hop only (RFC 9110 7.6.1), the fields that `Connection` names
+/// included. Done *before* the engine is asked: a policy must not see a field that the
+/// application will not.
+pub(super) fn strip_request(parts: &mut Parts) -> HopByHop {
+    let headers = &mut parts.headers;
+    let trailers = lists(headers, &header::TE, "trailers");
+    let wants_upgrade = parts.version == Version::HTTP_11
+        && lists(headers, &header::CONNECTION, "upgrade")
+        // A request with a body, or to h2c, is served as it is: switching to HTTP/2 here would
+        // carry requests past the policies.
+        && !headers.contains_key(header::TRANSFER_ENCODING)
+        && headers
+            .get(header::CONTENT_LENGTH)
+            .is_none_or(|length| length.as_bytes() == b"0");
+    let upgrade = headers
+        .get(header::UPGRADE)
+        .filter(|_| wants_upgrade)
+        .filter(|protocol| {
+            !protocol
+                .as_bytes()
+                .to_ascii_lowercase()
+                .split(|byte| *byte == b',')
+                .any(|name| name.trim_ascii().starts_with(b"h2c"))
+        })
+        .cloned();
+    strip(headers);
+    headers.remove(HTTP2_SETTINGS);
+    // We answer it ourselves when the body is first asked for.
+    headers.remove(header::EXPECT);
+    headers.remove(CLIENT_CERT);
+    join_cookies(headers);
+    HopByHop { upgrade, trailers }
+}
+
+/// Removes a response's hop-by-hop fields.
+pub(super) fn strip_response(headers: &mut HeaderMap) {
+    strip(headers);
+    headers.remove(header::UPGRADE);
+}
+
+fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+            .collect();
+        for name in named {
+            // Fields that frame or address the message are not the client's to take away.
+            if name != header::HOST && name != header::CONTENT_LENGTH {
+                headers.remove(name);
+            }
+        }
+        headers.remove(header::CONNECTION);
+    }
+    for name in [
+        &KEEP_ALIVE,
+        &PROXY_CONNECTION,
+        &header::TE,
+        &header::TRANSFER_ENCODING,
+        &header::UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// Whether a list field holds `token`.
+fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers.get_all(name).iter().any(|value| {
+        value.as_bytes().split(|byte| *byte == b',').any(|item| {
+            item.trim_ascii()
+                .split(|byte| *byte == b';')
+                .next()
+                .is_some_and(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+        })
+    })
+}
+
+/// HTTP/2 may split the cookies over several fields; everyone else wants one (RFC 9113 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
+        return;
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// Adds what the next hop is told of this one.
+pub(super) fn announce(headers: &mut HeaderMap, connection: &ConnectionInfo) {
+    match connection.direction {
+        Direction::Gateway => {
+            append_address(headers, connection.peer.ip());
+            headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+        }
+        Direction::Outbound => {
+            if !headers.contains_key(FORWARDED_PROTO) {
+                headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+            }
+        }
+        Direction::Inbound => {
+            if let Some(tls) = &connection.tls
+                && let Ok(value) = HeaderValue::try_from(format!("By={};URI={}", tls.own, tls.peer))
+            {
+                headers.insert(CLIENT_CERT, value);
+            }
+        }
+    }
+    let known = headers.get(&REQUEST_ID).is_some_and(|id| {
+        !id.is_empty()
+            && id.len() <= MAX_REQUEST_ID
+            && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    });
+    if !known && let Ok(id) = HeaderValue::try_from(request_id()) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
+fn append_address(headers: &mut HeaderMap, address: IpAddr) {
+    let mut list = Vec::new();
+    for value in headers.get_all(&FORWARDED_FOR) {
+        list.extend_from_slice(value.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(address.to_string().as_bytes());
+    if let Ok(list) = HeaderValue::from_maybe_shared(bytes::Bytes::from(list)) {
+        headers.insert(FORWARDED_FOR, list);
+    }
+}
+
+/// A random UUID (version 4).
+fn request_id() -> String {
+    let bits = fastrand::u128(..);
+    let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        (bits >> 96) & 0xffff_ffff,
+        (bits >> 80) & 0xffff,
+        (bits >> 64) & 0xffff,
+        (bits >> 48) & 0xffff,
+        bits & 0xffff_ffff_ffff,
+    )
+}
+
+/// Restores what the chosen protocol needs: HTTP/2 says with `te` that trailers are taken.
+pub(super) fn prepare_for_http2(headers: &mut HeaderMap, trailers: bool) {
+    headers.remove(header::HOST);
+    if trailers {
+        headers.insert(header::TE, TRAILERS);
+    }
+}
+
+/// Restores what a switch of protocols needs.
+pub(super) fn prepare_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, protocol);
+}
+
+/// Whether a request of this method may be repeated without harm (RFC 9110 9.2.2).
+pub(super) fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
+}
+
+/// The trace id of a `traceparent` field (W3C Trace Context): 32 hex digits.
+pub(super) fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let id = headers
+        .get("traceparent")?
+        .to_str()
+        .ok()?
+        .split('-')
+        .nth(1)?;
+    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+}

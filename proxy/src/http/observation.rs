@@ -1,0 +1,285 @@
+//! What is told of an exchange when it has ended: metrics and an access log line. It ends when
+//! the response's last byte was handed on, or when either side gave up.
+
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{Version, request::Parts};
+use weft_engine::{decide::Reason, documents::AuthAction, identity::SpiffeId};
+
+use super::{context::Context, headers};
+use crate::{
+    connection::Direction,
+    observe::{AccessRecord, Counter, Gauge, Histogram, families},
+};
+
+/// One exchange, told when dropped.
+#[derive(Debug)]
+pub(super) struct Observation {
+    context: Rc<Context>,
+    started: Instant,
+    record: Option<Box<AccessRecord>>,
+    protocol: &'static str,
+    active: Gauge,
+    pub status: Option<u16>,
+    pub flag: Option<&'static str>,
+    pub grpc_status: Option<u16>,
+    /// What refused it.
+    pub denied_by: Option<String>,
+    pub route: Option<Arc<str>>,
+    pub service: Arc<str>,
+    pub namespace: Arc<str>,
+    pub port: u16,
+    pub attempts: u32,
+    pub upstream: Option<Duration>,
+    pub request_bytes: Rc<Cell<u64>>,
+    pub response_bytes: u64,
+    pub endpoint: Option<(SocketAddr, Option<Arc<SpiffeId>>)>,
+}
+
+impl Observation {
+    /// A request's head has been read.
+    pub(super) fn begin(context: &Rc<Context>, parts: &Parts, is_grpc: bool) -> Self {
+        let protocol = match parts.version {
+            _ if is_grpc => "grpc",
+            Version::HTTP_2 => "http/2",
+            _ => "http/1.1",
+        };
+        let worker = &context.worker;
+        let connection = &context.connection;
+        let direction = connection.direction.as_str();
+        let record = worker.access_log.is_on().then(|| {
+            let mut record = Box::new(AccessRecord::new(direction, protocol));
+            record.method = Some(parts.method.as_str().to_owned());
+            record.path = Some(parts.uri.path().to_owned());
+            record.source = Some(connection.peer);
+            record.source_identity = connection.peer_identity().cloned();
+            record.trace_id = headers::trace_id(&parts.headers).map(str::to_owned);
+            record
+        });
+        let active = worker
+            .metrics
+            .gauge(&families::REQUESTS_ACTIVE, &[direction]);
+        active.add(1);
+        context.begin();
+        Self {
+            context: context.clone(),
+            started: Instant::now(),
+            record,
+            protocol,
+            active,
+            status: None,
+            flag: None,
+            grpc_status: None,
+            denied_by: None,
+            route: None,
+            service: Arc::default(),
+            namespace: Arc::default(),
+            port: 0,
+            attempts: 0,
+            upstream: None,
+            request_bytes: Rc::default(),
+            response_bytes: 0,
+            endpoint: None,
+        }
+    }
+
+    /// When the request's head had been read.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The authority is known.
+    pub(super) fn authority(&mut self, authority: &str) {
+        if let Some(record) = &mut self.record {
+            record.authority = Some(authority.to_owned());
+        }
+    }
+
+    /// The service that it is meant for is known.
+    pub(super) fn destination(&mut self, namespace: &Arc<str>, service: &Arc<str>, port: u16) {
+        self.namespace = namespace.clone();
+        self.service = service.clone();
+        self.port = port;
+    }
+
+    /// What the policies had to say.
+    pub(super) fn reasons(&mut self, reasons: &[Reason<'_>]) {
+        for reason in reasons {
+            let decision = match (reason.action, reason.rule.is_empty()) {
+                (AuthAction::Allow, false) => "allow",
+                (AuthAction::Audit, _) => "audit",
+                (AuthAction::Allow, true) | (AuthAction::Deny, _) => "deny",
+            };
+            self.authorized(reason.policy, reason.rule, decision, reason.shadow);
+            if (reason.shadow || reason.action == AuthAction::Audit)
+                && let Some(record) = &mut self.record
+            {
+                let rule = if reason.rule.is_empty() {
+                    "-"
+                } else {
+                    reason.rule
+                };
+                record.shadow.push(format!("{}/{rule}", reason.policy));
+            }
+        }
+    }
+
+    /// A policy's say is counted.
+    pub(super) fn authorized(&self, policy: &str, rule: &str, decision: &str, shadow: bool) {
+        let mode = if shadow { "shadow" } else { "enforce" };
+        let rule = if rule.is_empty() { "-" } else { rule };
+        self.context
+            .worker
+            .metrics
+            .counter(&families::AUTHZ_DECISIONS, &[policy, rule, decision, mode])
+            .inc();
+    }
+
+    fn tell(&mut self) {
+        let duration = self.started.elapsed();
+        let route = self.route.clone().unwrap_or_default();
+        let key = Key {
+            status: self.status.unwrap_or(0),
+            grpc_status: self.grpc_status,
+            flag: self.flag.unwrap_or(""),
+            protocol: self.protocol,
+            route,
+            service: self.service.clone(),
+            namespace: self.namespace.clone(),
+        };
+        let mut series = self.context.series.borrow_mut();
+        let series = match &mut *series {
+            Some(series) if series.key == key => series,
+            other => other.insert(Series::resolve(&self.context, key)),
+        };
+        series.requests.inc();
+        series.duration.observe(duration);
+        series.request_bytes.add(self.request_bytes.get());
+        series.response_bytes.add(self.response_bytes);
+
+        let Some(mut record) = self.record.take() else {
+            return;
+        };
+        record.status = self.status;
+        record.grpc_status = self.grpc_status;
+        record.flag = self.flag;
+        record.rule = self.denied_by.take();
+        record.duration = duration;
+        record.upstream = self.upstream;
+        record.request_bytes = self.request_bytes.get();
+        record.response_bytes = self.response_bytes;
+        record.attempts = self.attempts;
+        record.route = self.route.as_deref().map(str::to_owned);
+        if !self.service.is_empty() {
+            record.destination = Some(format!("{}/{}:{}", self.namespace, self.service, self.port));
+        }
+        if let Some((address, identity)) = self.endpoint.take() {
+            record.endpoint = Some(address);
+            record.destination_identity = identity;
+        }
+        self.context.worker.access_log.log(*record);
+    }
+}
+
+impl Drop for Observation {
+    fn drop(&mut self) {
+        if self.status.is_none() && self.flag.is_none() {
+            // The exchange was dropped before it had an answer: the client went away.
+            self.flag = Some("downstream_reset");
+        }
+        self.tell();
+        self.active.add(-1);
+        self.context.end();
+    }
+}
+
+/// The labels of an exchange that are not the connection's.
+#[derive(Debug, PartialEq, Eq)]
+struct Key {
+    status: u16,
+    grpc_status: Option<u16>,
+    flag: &'static str,
+    protocol: &'static str,
+    route: Arc<str>,
+    service: Arc<str>,
+    namespace: Arc<str>,
+}
+
+/// The series of exchanges with the same labels.
+#[derive(Debug)]
+pub(super) struct Series {
+    key: Key,
+    requests: Counter,
+    duration: Histogram,
+    request_bytes: Counter,
+    response_bytes: Counter,
+}
+
+impl Series {
+    fn resolve(context: &Context, key: Key) -> Self {
+        let connection = &context.connection;
+        let direction = connection.direction.as_str();
+        let bootstrap = &context.worker.bootstrap;
+        let peer = connection.peer_identity();
+        let (source_namespace, source_workload) = match (connection.direction, peer) {
+            (Direction::Outbound, _) => (
+                bootstrap.namespace.as_str(),
+                bootstrap.service_account.as_str(),
+            ),
+            (_, Some(peer)) => (peer.namespace(), peer.service_account()),
+            (_, None) => ("", ""),
+        };
+        let principal = peer.map_or("", |peer| peer.as_str());
+        let mtls = if connection.tls.is_some() {
+            "true"
+        } else {
+            "false"
+        };
+        let (mut status, mut grpc) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let status = status.format(key.status);
+        let grpc_status = key.grpc_status.map_or("", |code| grpc.format(code));
+        let metrics = &context.worker.metrics;
+        let service = [direction, &*key.service, &*key.namespace];
+        Self {
+            requests: metrics.counter(
+                &families::REQUESTS,
+                &[
+                    direction,
+                    source_workload,
+                    source_namespace,
+                    principal,
+                    &key.service,
+                    &key.namespace,
+                    key.protocol,
+                    status,
+                    grpc_status,
+                    key.flag,
+                    &key.route,
+                    mtls,
+                ],
+            ),
+            duration: metrics.histogram(
+                &families::REQUEST_DURATION,
+                &[
+                    direction,
+                    source_namespace,
+                    source_workload,
+                    &key.service,
+                    &key.namespace,
+                    key.protocol,
+                    status,
+                    &key.route,
+                ],
+            ),
+            request_bytes: metrics.counter(&families::REQUEST_BYTES, &service),
+            response_bytes: metrics.counter(&families::RESPONSE_BYTES, &service),
+            key,
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Request bodies: streamed, and kept for a replay only where a retry rule applies and only up
+//! to [`MAX_KEPT`].
+
+use std::{
+    cell::{Cell, RefCell},
+    convert::Infallible,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes of a body that are kept for a replay; a longer one is sent once.
+pub(super) const MAX_KEPT: usize = 64 * 1024;
+
+/// What may go wrong with a request body.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestBodyError {
+    /// The client's connection.
+    #[error("the client ended its request: {0}")]
+    Client(#[from] hyper::Error),
+    /// A later attempt took the body over.
+    #[error("a later attempt sends this request")]
+    Superseded,
+}
+
+impl From<Infallible> for RequestBodyError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// When a byte last went in either direction.
+#[derive(Clone, Debug)]
+pub(super) struct Activity(Rc<Cell<Instant>>);
+
+impl Activity {
+    pub(super) fn new(now: Instant) -> Self {
+        Self(Rc::new(Cell::new(now)))
+    }
+
+    pub(super) fn touch(&self) {
+        self.0.set(Instant::now());
+    }
+
+    pub(super) fn last(&self) -> Instant {
+        self.0.get()
+    }
+}
+
+/// The body as it comes from the client; attempts take turns in sending it.
+#[derive(Debug)]
+pub(super) struct Upload<B = Incoming> {
+    /// `None`: the request has no body.
+    shared: Option<Rc<Shared<B>>>,
+}
+
+#[derive(Debug)]
+struct Shared<B> {
+    source: RefCell<Source<B>>,
+    /// The attempt whose turn it is.
+    turn: Cell<u32>,
+    bytes: Rc<Cell<u64>>,
+    activity: Activity,
+    size: SizeHint,
+}
+
+#[derive(Debug)]
+struct Source<B> {
+    body: B,
+    kept: Vec<Bytes>,
+    kept_bytes: usize,
+    trailers: Option<HeaderMap>,
+    /// Every frame so far was kept.
+    complete: bool,
+    /// Whether frames are to be kept.
+    keep: bool,
+    ended: bool,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
+    /// `keep`: whether another attempt may come.
+    pub(super) fn new(body: B, keep: bool, bytes: Rc<Cell<u64>>, activity: Activity) -> Self {
+        if body.is_end_stream() {
+            return Self { shared: None };
+        }
+        let size = body.size_hint();
+        // One that says it is too long would only be kept in vain.
+        let keep = keep && size.lower() <= MAX_KEPT as u64;
+        Self {
+            shared: Some(Rc::new(Shared {
+                source: RefCell::new(Source {
+                    body,
+                    kept: Vec::new(),
+                    kept_bytes: 0,
+                    trailers: None,
+                    complete: true,
+                    keep,
+                    ended: false,
+                }),
+                turn: Cell::new(0),
+                bytes,
+                activity,
+                size,
+            })),
+        }
+    }
+
+    /// Whether an attempt from the start is (still) possible.
+    pub(super) fn can_replay(&self) -> bool {
+        self.shared
+            .as_ref()
+            .is_none_or(|shared| shared.source.borrow().complete)
+    }
+
+    /// The body of the next attempt; earlier ones end.
+    pub(super) fn attempt(&self) -> RequestBody<B> {
+        RequestBody {
+            part: self.shared.clone().map(|shared| {
+                shared.turn.set(shared.turn.get() + 1);
+                Part {
+                    turn: shared.turn.get(),
+                    position: 0,
+                    trailers_sent: false,
+                    shared,
+                }
+            }),
+        }
+    }
+}
+
+/// The body of one attempt.
+#[derive(Debug)]
+pub(crate) struct RequestBody<B = Incoming> {
+    part: Option<Part<B>>,
+}
+
+#[derive(Debug)]
+struct Part<B> {
+    shared: Rc<Shared<B>>,
+    turn: u32,
+    position: usize,
+    trailers_sent: bool,
+}
+
+impl<B> Body for RequestBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<RequestBodyError>,
+{
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let Some(part) = &mut self.get_mut().part else {
+            return Poll::Ready(None);
+        };
+        if part.shared.turn.get() != part.turn {
+            return Poll::Ready(Some(Err(RequestBodyError::Superseded)));
+        }
+        let mut source = part.shared.source.borrow_mut();
+        let source = &mut *source;
+        if let Some(kept) = source.kept.get(part.position) {
+            part.position += 1;
+            return Poll::Ready(Some(Ok(Frame::data(kept.clone()))));
+        }
+        if let Some(trailers) = source.trailers.as_ref().filter(|_| !part.trailers_sent) {
+            part.trailers_sent = true;
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers.clone()))));
+        }
+        if source.ended {
+            return Poll::Ready(None);
+        }
+        let Some(frame) = ready!(Pin::new(&mut source.body).poll_frame(cx)) else {
+            source.ended = true;
+            return Poll::Ready(None);
+        };
+        let frame = frame.map_err(Into::into)?;
+        part.shared.activity.touch();
+        match frame.data_ref() {
+            Some(data) => {
+                let length = data.len();
+                let bytes = &part.shared.bytes;
+                bytes.set(bytes.get().saturating_add(length as u64));
+                source.kept_bytes = source.kept_bytes.saturating_add(length);
+                if source.keep && source.kept_bytes <= MAX_KEPT {
+                    source.kept.push(data.clone());
+                    part.position += 1;
+                } else {
+                    source.keep = false;
+                    source.complete = false;
+                    source.kept = Vec::new();
+                    part.position = 0;
+                }
+            }
+            None => {
+                if source.keep {
+                    source.trailers = frame.trailers_ref().cloned();
+                } else {
+                    source.complete = false;
+                }
+                part.trailers_sent = true;
+            }
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.part.as_ref().is_none_or(|part| {
+            let source = part.shared.source.borrow();
+            let sent = part.position >= source.kept.len()
+                && (source.trailers.is_none() || part.trailers_sent);
+            sent && (source.ended || source.body.is_end_stream())
+        })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.part {
+            None => SizeHint::with_exact(0),
+            // What is left to send, while that is all.
+            Some(part) if part.position == 0 => part.shared.size,
+            Some(_) => SizeHint::default(),
+        }
+    }
+}

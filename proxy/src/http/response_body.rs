@@ -1,0 +1,249 @@
+//! Response bodies: streamed frame by frame, under the exchange's time-outs; their end is the end
+//! of the exchange.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep_until};
+
+use super::{
+    attempt::Answered, forward::Limits, grpc, observation::Observation, request_body::Activity,
+};
+
+/// Why a response ends before its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ResponseBodyError {
+    /// The server's connection.
+    #[error("the endpoint ended its response early: {0}")]
+    Upstream(#[from] hyper::Error),
+    /// The request's time is over.
+    #[error("the request's time-out ended during the response")]
+    Timeout,
+    /// Nothing came for too long.
+    #[error("the response stood still for longer than the idle time-out")]
+    Idle,
+}
+
+impl ResponseBodyError {
+    fn flag(&self) -> &'static str {
+        match self {
+            Self::Upstream(_) => "upstream_reset",
+            Self::Timeout => "timeout_request",
+            Self::Idle => "timeout_idle",
+        }
+    }
+
+    fn grpc_code(&self) -> &'static str {
+        match self {
+            Self::Upstream(_) => "14",
+            Self::Timeout | Self::Idle => "4",
+        }
+    }
+}
+
+/// A response's body.
+#[derive(Debug)]
+pub(super) struct ResponseBody(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    /// Given by the proxy itself. The observation is told when the body is dropped.
+    Local(Option<Bytes>, #[allow(dead_code)] Box<Observation>),
+    /// Given by an endpoint.
+    Streamed(Box<Streamed>),
+    Ended,
+}
+
+#[derive(Debug)]
+struct Streamed {
+    body: Incoming,
+    answered: Answered,
+    observation: Box<Observation>,
+    limits: Limits,
+    activity: Activity,
+    sleep: Option<Pin<Box<Sleep>>>,
+    is_grpc: bool,
+    /// The end was reached (a body without a known length does not say so itself).
+    whole: bool,
+}
+
+impl ResponseBody {
+    /// A body that the proxy gives itself.
+    pub(super) fn local(body: Bytes, mut observation: Box<Observation>) -> Self {
+        observation.response_bytes = body.len() as u64;
+        Self(Inner::Local(
+            Some(body).filter(|body| !body.is_empty()),
+            observation,
+        ))
+    }
+
+    /// No body; the exchange goes on elsewhere (an upgraded connection).
+    pub(super) fn none() -> Self {
+        Self(Inner::Ended)
+    }
+
+    /// An endpoint's body.
+    pub(super) fn streamed(
+        body: Incoming,
+        answered: Answered,
+        observation: Box<Observation>,
+        limits: Limits,
+        activity: Activity,
+        is_grpc: bool,
+    ) -> Self {
+        Self(Inner::Streamed(Box::new(Streamed {
+            body,
+            answered,
+            observation,
+            limits,
+            activity,
+            sleep: None,
+            is_grpc,
+            whole: false,
+        })))
+    }
+}
+
+impl Streamed {
+    /// When the next time-out is, by what is known now.
+    fn deadline(&self) -> Instant {
+        let idle = self.activity.last() + self.limits.idle;
+        self.limits
+            .request
+            .map_or(idle, |deadline| deadline.min(idle))
+    }
+
+    /// Pending, or the time-out that is over.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<ResponseBodyError> {
+        loop {
+            let deadline = self.deadline();
+            // Made on the first wait only: most bodies are there when they are asked for.
+            let sleep = self
+                .sleep
+                .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            if self.limits.request.is_some_and(|deadline| deadline <= now) {
+                return Poll::Ready(ResponseBodyError::Timeout);
+            }
+            if deadline <= now {
+                return Poll::Ready(ResponseBodyError::Idle);
+            }
+            // Bytes went meanwhile: the idle time-out moved on.
+            sleep.as_mut().reset(deadline.into());
+        }
+    }
+
+    fn take_in(&mut self, frame: &Frame<Bytes>) {
+        self.activity.touch();
+        if let Some(data) = frame.data_ref() {
+            self.observation.response_bytes += data.len() as u64;
+        } else if let Some(trailers) = frame.trailers_ref() {
+            let status = grpc::status_of(trailers);
+            if status.is_some() {
+                self.observation.grpc_status = status;
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &ResponseBodyError) {
+        self.observation.flag = Some(error.flag());
+        if let ResponseBodyError::Upstream(_) = error {
+            self.answered.broke_off();
+        }
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        // Servers do not ask again once they know that a body has ended.
+        if self.whole || self.body.is_end_stream() {
+            self.answered.held.finish();
+        } else if self.observation.flag.is_none() {
+            self.observation.flag = Some("downstream_reset");
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = ResponseBodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        let inner = &mut self.get_mut().0;
+        let streamed = match inner {
+            Inner::Ended => return Poll::Ready(None),
+            Inner::Local(body, _) => {
+                let body = body.take();
+                if body.is_none() {
+                    *inner = Inner::Ended;
+                }
+                return Poll::Ready(body.map(|body| Ok(Frame::data(body))));
+            }
+            Inner::Streamed(streamed) => streamed,
+        };
+        let error = match Pin::new(&mut streamed.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                streamed.take_in(&frame);
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            Poll::Ready(None) => {
+                streamed.whole = true;
+                *inner = Inner::Ended;
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(Err(error))) => error.into(),
+            Poll::Pending => match streamed.poll_time(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(error) => error,
+            },
+        };
+        streamed.fail(&error);
+        let is_grpc = streamed.is_grpc;
+        if is_grpc {
+            streamed.observation.grpc_status = error.grpc_code().parse().ok();
+        }
+        *inner = Inner::Ended;
+        if is_grpc {
+            // Trailers tell a gRPC client more than a reset would.
+            let mut trailers = HeaderMap::new();
+            trailers.insert(grpc::STATUS, HeaderValue::from_static(error.grpc_code()));
+            trailers.insert(grpc::MESSAGE, grpc::encode_message(&error.to_string()));
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Ended => true,
+            Inner::Local(body, _) => body.is_none(),
+            Inner::Streamed(streamed) => streamed.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Inner::Ended => SizeHint::with_exact(0),
+            Inner::Local(body, _) => {
+                SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
+            }
+            Inner::Streamed(streamed) => streamed.body.size_hint(),
+        }
+    }
+}
+
+/// A time-out that never comes: far enough for any connection, near enough for the clock.
+pub(super) const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -1,0 +1,344 @@
+//! One service port as one core knows it: its endpoints' state, its retry budget, its bounds.
+//! Follows the config: a newer view replaces the list of endpoints and the policy, the state of
+//! endpoints that stay is kept.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use weft_engine::documents::{ClientPolicy, LoadBalancing, Protocol};
+
+use super::{
+    balance::Picker,
+    endpoint::{Endpoint, EndpointKey},
+    metrics::ClusterMetrics,
+    outlier::{self, Outcome},
+    pool::Bounds,
+    retry_budget::RetryBudget,
+};
+use crate::config::{EndpointView, ServiceView};
+
+/// Subsets whose endpoint lists are kept; more than a service's routes can sensibly name.
+const SUBSETS: usize = 64;
+
+/// One service port.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The Service's namespace.
+    pub namespace: Arc<str>,
+    /// The Service's name.
+    pub service: Arc<str>,
+    /// The Service's port.
+    pub port: u16,
+    /// What bounds connections and requests.
+    pub bounds: Rc<Bounds>,
+    workers: u32,
+    current: RefCell<Rc<Current>>,
+    states: RefCell<HashMap<EndpointKey, Rc<Endpoint>>>,
+    picker: Picker,
+    budget: RefCell<RetryBudget>,
+    interval_ends: Cell<Option<Instant>>,
+    pub(crate) metrics: ClusterMetrics,
+}
+
+/// What the newest view says.
+#[derive(Debug)]
+struct Current {
+    generation: Option<u64>,
+    policy: Rc<ClientPolicy>,
+    protocol: Protocol,
+    views: Arc<[EndpointView]>,
+    /// The ready endpoints.
+    ready: Rc<[Rc<Endpoint>]>,
+    /// The ready endpoints by subset, filled on first use.
+    subsets: RefCell<Vec<Subset>>,
+}
+
+#[derive(Debug)]
+struct Subset {
+    labels: BTreeMap<String, String>,
+    endpoints: Rc<[Rc<Endpoint>]>,
+}
+
+impl Cluster {
+    /// An empty cluster; [`Self::follow`] fills it.
+    pub fn new(
+        namespace: &str,
+        service: &str,
+        port: u16,
+        workers: u32,
+        metrics: ClusterMetrics,
+        now: Instant,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            namespace: namespace.into(),
+            service: service.into(),
+            port,
+            bounds: Rc::new(Bounds::default()),
+            workers,
+            current: RefCell::new(Rc::new(Current {
+                generation: None,
+                policy: Rc::default(),
+                protocol: Protocol::Auto,
+                views: Arc::default(),
+                ready: Rc::default(),
+                subsets: RefCell::default(),
+            })),
+            states: RefCell::default(),
+            picker: Picker::default(),
+            budget: RefCell::new(RetryBudget::new(now)),
+            interval_ends: Cell::new(None),
+            metrics,
+        })
+    }
+
+    /// Takes over `view` if it is newer than what is known. One comparison when it is not.
+    pub fn follow(&self, view: &ServiceView, now: Instant) {
+        let known = self.current.borrow().generation;
+        if known.is_some_and(|known| view.generation <= known) {
+            return;
+        }
+        let (policy, protocol) = view
+            .compiled
+            .port(self.port)
+            .map(|port| (Rc::new(port.policy.clone()), port.protocol))
+            .unwrap_or_default();
+        self.replace(
+            Some(view.generation),
+            policy,
+            protocol,
+            view.endpoints(self.port),
+            now,
+        );
+    }
+
+    pub(super) fn replace(
+        &self,
+        generation: Option<u64>,
+        policy: Rc<ClientPolicy>,
+        protocol: Protocol,
+        views: Arc<[EndpointView]>,
+        now: Instant,
+    ) {
+        let mut states = self.states.borrow_mut();
+        let mut kept = HashMap::with_capacity(views.len());
+        let mut ready = Vec::with_capacity(views.len());
+        for view in views.iter() {
+            let key = key_of(view);
+            let endpoint = states
+                .remove(&key)
+                .unwrap_or_else(|| Endpoint::new(key.clone(), now));
+            if view.ready {
+                ready.push(endpoint.clone());
+            }
+            kept.insert(key, endpoint);
+        }
+        for (_, gone) in states.drain() {
+            gone.retire();
+        }
+        *states = kept;
+        self.bounds.set(&policy.connection_pool, self.workers);
+        *self.current.borrow_mut() = Rc::new(Current {
+            generation,
+            policy,
+            protocol,
+            views,
+            ready: ready.into(),
+            subsets: RefCell::default(),
+        });
+        drop(states);
+        self.count_ejected(now);
+    }
+
+    /// How to call it, by the newest view.
+    pub fn policy(&self) -> Rc<ClientPolicy> {
+        self.current.borrow().policy.clone()
+    }
+
+    /// What its port is declared to speak.
+    pub fn protocol(&self) -> Protocol {
+        self.current.borrow().protocol
+    }
+
+    /// A uniform draw, for picks by weight.
+    pub fn draw(&self) -> u64 {
+        self.picker.draw()
+    }
+
+    /// Picks an endpoint of the subset; `avoid`: those that an earlier attempt used.
+    pub fn pick(
+        &self,
+        default: LoadBalancing,
+        labels: &BTreeMap<String, String>,
+        avoid: &[Rc<Endpoint>],
+        now: Instant,
+    ) -> Option<Rc<Endpoint>> {
+        self.end_interval_if_due(now);
+        let current = self.current.borrow().clone();
+        let endpoints = self.subset(&current, labels);
+        let algorithm = current.policy.load_balancing.unwrap_or(default);
+        self.picker
+            .pick(
+                algorithm,
+                &endpoints,
+                |endpoint| avoid.iter().any(|used| Rc::ptr_eq(used, endpoint)),
+                now,
+            )
+            .cloned()
+    }
+
+    fn subset(&self, current: &Current, labels: &BTreeMap<String, String>) -> Rc<[Rc<Endpoint>]> {
+        if labels.is_empty() {
+            return current.ready.clone();
+        }
+        if let Some(subset) = current
+            .subsets
+            .borrow()
+            .iter()
+            .find(|subset| subset.labels == *labels)
+        {
+            return subset.endpoints.clone();
+        }
+        let states = self.states.borrow();
+        let endpoints: Rc<[Rc<Endpoint>]> = current
+            .views
+            .iter()
+            .filter(|view| view.ready)
+            .filter(|view| {
+                labels
+                    .iter()
+                    .all(|(key, value)| view.labels.get(key) == Some(value))
+            })
+            .filter_map(|view| states.get(&key_of(view)).cloned())
+            .collect();
+        let mut subsets = current.subsets.borrow_mut();
+        if subsets.len() < SUBSETS {
+            subsets.push(Subset {
+                labels: labels.clone(),
+                endpoints: endpoints.clone(),
+            });
+        }
+        endpoints
+    }
+
+    /// An exchange with `endpoint` ended so; `latency` until the response's head.
+    pub fn observe(&self, endpoint: &Endpoint, outcome: Outcome, latency: Duration, now: Instant) {
+        endpoint.observe_latency(latency, outcome.is_failure(), now);
+        let policy = self.policy();
+        let Some(settings) = &policy.outlier_detection else {
+            return;
+        };
+        let mut record = endpoint.record();
+        let asks = record.observe(settings, outcome, now);
+        endpoint.set_record(record);
+        if asks {
+            let reason = match outcome {
+                Outcome::GatewayError => "consecutive_gateway_errors",
+                _ => "consecutive_5xx",
+            };
+            self.eject(endpoint, reason, now);
+        }
+    }
+
+    fn eject(&self, endpoint: &Endpoint, reason: &'static str, now: Instant) {
+        let current = self.current.borrow().clone();
+        let Some(settings) = &current.policy.outlier_detection else {
+            return;
+        };
+        let total = current.ready.len();
+        if !outlier::may_eject(settings, self.ejected(now), total) {
+            return;
+        }
+        let mut record = endpoint.record();
+        let duration = record.eject(settings, now);
+        endpoint.set_record(record);
+        tracing::info!(
+            service = %self.service,
+            namespace = %self.namespace,
+            port = self.port,
+            endpoint = %endpoint.label,
+            reason,
+            seconds = duration.as_secs_f64(),
+            "endpoint ejected"
+        );
+        self.metrics.ejected(reason);
+        self.count_ejected(now);
+    }
+
+    fn ejected(&self, now: Instant) -> usize {
+        self.current
+            .borrow()
+            .ready
+            .iter()
+            .filter(|endpoint| endpoint.record().is_ejected(now))
+            .count()
+    }
+
+    fn count_ejected(&self, now: Instant) {
+        self.metrics.set_ejected(self.ejected(now));
+    }
+
+    /// Ends the detection's interval when its time is over. Driven by the traffic: without
+    /// requests there is nothing to judge.
+    fn end_interval_if_due(&self, now: Instant) {
+        if self.interval_ends.get().is_some_and(|ends| now < ends) {
+            return;
+        }
+        let current = self.current.borrow().clone();
+        let Some(settings) = &current.policy.outlier_detection else {
+            // Looked at again in a second: the policy may come to have one.
+            self.interval_ends.set(Some(now + Duration::from_secs(1)));
+            return;
+        };
+        let first = self.interval_ends.get().is_none();
+        // A floor, so that an interval of 0 does not walk the endpoints at each request.
+        let interval = Duration::from_millis(settings.interval.max(100));
+        self.interval_ends.set(Some(now + interval));
+        if first {
+            return;
+        }
+        for endpoint in current.ready.iter() {
+            let mut record = endpoint.record();
+            let asks = record.end_interval(settings, now);
+            endpoint.set_record(record);
+            if asks {
+                self.eject(endpoint, "success_rate", now);
+            }
+        }
+        self.count_ejected(now);
+    }
+
+    /// A request (not a retry) begins.
+    pub fn begin_request(&self, now: Instant) {
+        self.budget.borrow_mut().request(now);
+    }
+
+    /// Takes a retry out of the budget; `false` when it is spent.
+    pub fn withdraw_retry(&self, now: Instant) -> bool {
+        let policy = self.policy();
+        self.budget
+            .borrow_mut()
+            .withdraw(&policy.retry_budget, self.workers, now)
+    }
+
+    /// Every endpoint that the newest view names.
+    pub fn endpoints(&self) -> Vec<Rc<Endpoint>> {
+        self.states.borrow().values().cloned().collect()
+    }
+
+    /// Calls `visit` for each endpoint until it says it is done.
+    pub(super) fn any_endpoint(&self, mut visit: impl FnMut(&Rc<Endpoint>) -> bool) -> bool {
+        self.states.borrow().values().any(&mut visit)
+    }
+}
+
+fn key_of(view: &EndpointView) -> EndpointKey {
+    EndpointKey {
+        address: view.address,
+        identity: view.identity.clone(),
+    }
+}

@@ -1,0 +1,130 @@
+//! One endpoint as one core knows it: load, latency, conduct, connections. Survives config
+//! swaps: it is keyed by address and identity, and kept while some view names it.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use weft_engine::identity::SpiffeId;
+
+use super::{
+    balance::{Candidate, PeakEwma},
+    outlier::Record,
+    pool::Connections,
+};
+
+/// What makes two endpoints the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EndpointKey {
+    /// Pod address and target port.
+    pub address: SocketAddr,
+    /// What its proxy must prove; `None`: it is called in plaintext. Part of the key: a reused
+    /// address with another identity is another endpoint, and must not get the old connections.
+    pub identity: Option<Arc<SpiffeId>>,
+}
+
+/// One endpoint's state.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Who it is.
+    pub key: EndpointKey,
+    /// Its address as logs and traces show it.
+    pub label: Arc<str>,
+    outstanding: Cell<u32>,
+    ewma: Cell<PeakEwma>,
+    record: Cell<Record>,
+    /// Its connections.
+    pub(super) connections: RefCell<Connections>,
+    retired: Cell<bool>,
+}
+
+impl Endpoint {
+    /// Nothing known yet.
+    pub fn new(key: EndpointKey, now: Instant) -> Rc<Self> {
+        Rc::new(Self {
+            label: key.address.to_string().into(),
+            key,
+            outstanding: Cell::new(0),
+            ewma: Cell::new(PeakEwma::new(now)),
+            record: Cell::default(),
+            connections: RefCell::default(),
+            retired: Cell::new(false),
+        })
+    }
+
+    /// Counts a request (or connection) as under way until the guard is dropped.
+    pub fn begin(self: &Rc<Self>) -> Outstanding {
+        self.outstanding.set(self.outstanding.get() + 1);
+        Outstanding(self.clone())
+    }
+
+    /// Takes in how long an answer took and whether it was a failure of the endpoint.
+    pub fn observe_latency(&self, latency: Duration, failed: bool, now: Instant) {
+        let mut ewma = self.ewma.get();
+        ewma.observe(latency, failed, now);
+        self.ewma.set(ewma);
+    }
+
+    /// What is held against it.
+    pub fn record(&self) -> Record {
+        self.record.get()
+    }
+
+    /// Writes the record back.
+    pub fn set_record(&self, record: Record) {
+        self.record.set(record);
+    }
+
+    /// No view names it any more: what is under way finishes, idle connections close, and none
+    /// is kept from now on.
+    pub fn retire(&self) {
+        self.retired.set(true);
+        self.connections.borrow_mut().clear();
+    }
+
+    /// A view names it again.
+    pub fn revive(&self) {
+        self.retired.set(false);
+    }
+
+    /// Whether connections must not be kept.
+    pub fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+}
+
+impl Candidate for Rc<Endpoint> {
+    fn outstanding(&self) -> u32 {
+        self.outstanding.get()
+    }
+
+    fn cost(&self, now: Instant) -> f64 {
+        self.ewma.get().cost(self.outstanding.get(), now)
+    }
+
+    fn available(&self, now: Instant) -> bool {
+        !self.record.get().is_ejected(now)
+    }
+}
+
+/// Counts one request as under way.
+#[derive(Debug)]
+pub struct Outstanding(Rc<Endpoint>);
+
+impl Outstanding {
+    /// The endpoint.
+    pub fn endpoint(&self) -> &Rc<Endpoint> {
+        &self.0
+    }
+}
+
+impl Drop for Outstanding {
+    fn drop(&mut self) {
+        let count = &self.0.outstanding;
+        count.set(count.get().saturating_sub(1));
+    }
+}

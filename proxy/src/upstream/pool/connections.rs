@@ -1,0 +1,140 @@
+//! The connections of one endpoint.
+
+use std::{
+    cell::Cell,
+    fmt,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use hyper::client::conn::{http1, http2};
+use tokio::sync::oneshot;
+
+use super::dial::DialError;
+use crate::http::RequestBody;
+
+/// Idle HTTP/1.1 connections kept per endpoint and core.
+const MAX_IDLE: usize = 128;
+
+/// The connections of one endpoint.
+#[derive(Debug, Default)]
+pub struct Connections {
+    /// Idle HTTP/1.1 connections, the most recently used last.
+    idle: Vec<Idle>,
+    /// HTTP/2 connections.
+    shared: Vec<Rc<Shared>>,
+    /// Requests that wait for the HTTP/2 connection that is being opened; `None`: none is.
+    pub(super) opening: Option<Vec<oneshot::Sender<Result<(), DialError>>>>,
+}
+
+/// An HTTP/1.1 connection without an exchange.
+pub(super) struct Idle {
+    pub sender: http1::SendRequest<RequestBody>,
+    /// Exchanges that it carried.
+    pub uses: u32,
+    pub since: Instant,
+}
+
+/// An HTTP/2 connection.
+pub(super) struct Shared {
+    pub sender: http2::SendRequest<RequestBody>,
+    /// Streams that are open.
+    pub streams: Cell<u32>,
+    /// What the peer allows; kept current by the connection's own task.
+    pub max_streams: Rc<Cell<usize>>,
+    /// Streams that it carried.
+    pub uses: Cell<u32>,
+    /// When the last stream ended.
+    pub since: Cell<Instant>,
+}
+
+impl fmt::Debug for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Idle").field("uses", &self.uses).finish()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("streams", &self.streams)
+            .finish()
+    }
+}
+
+impl Connections {
+    /// The most recently used idle connection that is still open.
+    pub(super) fn take_idle(&mut self, idle_timeout: Duration, now: Instant) -> Option<Idle> {
+        while let Some(idle) = self.idle.pop() {
+            if !idle.sender.is_closed() && now.saturating_duration_since(idle.since) < idle_timeout
+            {
+                return Some(idle);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next exchange.
+    pub(super) fn keep(&mut self, idle: Idle) {
+        if self.idle.len() >= MAX_IDLE {
+            self.idle.remove(0);
+        }
+        self.idle.push(idle);
+    }
+
+    /// An HTTP/2 connection with a stream to spare, the fullest first: the others may drain and
+    /// close.
+    pub(super) fn with_room(&mut self, max_uses: u32) -> Option<Rc<Shared>> {
+        self.shared
+            .retain(|shared| !shared.sender.is_closed() && !spent(shared.uses.get(), max_uses));
+        self.shared
+            .iter()
+            .filter(|shared| (shared.streams.get() as usize) < shared.max_streams.get())
+            .max_by_key(|shared| shared.streams.get())
+            .cloned()
+    }
+
+    pub(super) fn share(&mut self, shared: Rc<Shared>) {
+        self.shared.push(shared);
+    }
+
+    /// Forgets a connection that turned out to be going away.
+    pub(super) fn forget(&mut self, gone: &Rc<Shared>) {
+        self.shared.retain(|shared| !Rc::ptr_eq(shared, gone));
+    }
+
+    /// Closes what was idle for too long; gives how many connections are left.
+    pub(super) fn sweep(&mut self, idle_timeout: Duration, now: Instant) -> usize {
+        let fresh = |since: Instant| now.saturating_duration_since(since) < idle_timeout;
+        self.idle
+            .retain(|idle| !idle.sender.is_closed() && fresh(idle.since));
+        self.shared.retain(|shared| {
+            !shared.sender.is_closed() && (shared.streams.get() > 0 || fresh(shared.since.get()))
+        });
+        self.idle.len() + self.shared.len()
+    }
+
+    /// Closes the connection that is idle the longest; `false` when none is idle.
+    pub(super) fn evict_idle(&mut self) -> bool {
+        if self.idle.is_empty() {
+            let idle = self
+                .shared
+                .iter()
+                .position(|shared| shared.streams.get() == 0);
+            return idle.map(|index| self.shared.swap_remove(index)).is_some();
+        }
+        self.idle.remove(0);
+        true
+    }
+
+    /// Closes what is idle; shared connections close when their last stream has ended.
+    pub fn clear(&mut self) {
+        self.idle.clear();
+        self.shared.clear();
+    }
+}
+
+/// Whether a connection has carried as many exchanges as it may; 0: no limit.
+pub(super) fn spent(uses: u32, max_uses: u32) -> bool {
+    max_uses > 0 && uses >= max_uses
+}

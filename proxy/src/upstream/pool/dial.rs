@@ -1,0 +1,129 @@
+//! Opening a connection: TCP, then mesh TLS where the endpoint has an identity.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use weft_engine::{documents::ConnectionPool, identity::SpiffeId};
+
+use crate::{
+    identity::{Identity, IdentityStore, MeshAlpn},
+    upstream::UpstreamStream,
+};
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wire {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2; without TLS by prior knowledge.
+    Http2,
+    /// Opaque bytes.
+    Tcp,
+}
+
+impl Wire {
+    fn alpn(self) -> MeshAlpn {
+        match self {
+            Self::Http1 => MeshAlpn::Http1,
+            Self::Http2 => MeshAlpn::H2,
+            Self::Tcp => MeshAlpn::Tcp,
+        }
+    }
+}
+
+/// Why a connection could not be opened. Cheap to clone: everyone who waited for it is told.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DialError {
+    /// TCP.
+    #[error("endpoint {0} refused the connection: {1}; check that its process listens there")]
+    Connect(SocketAddr, Arc<io::Error>),
+    /// Mesh TLS.
+    #[error(
+        "endpoint {0} did not prove to be {1}: {2}; check its proxy's certificate, and that the endpoint's address was not reused"
+    )]
+    Tls(SocketAddr, Arc<SpiffeId>, Arc<io::Error>),
+    /// The HTTP/2 preface.
+    #[error("endpoint {0} does not speak HTTP/2: {1}; check the port's appProtocol")]
+    Http(SocketAddr, Arc<hyper::Error>),
+    /// It took too long.
+    #[error("endpoint {0} did not take the connection within {1:?}")]
+    Timeout(SocketAddr, Duration),
+    /// This proxy has no certificate.
+    #[error(
+        "this proxy has no identity yet and {0} takes only mesh TLS; check the identity directory and the operator"
+    )]
+    NoIdentity(SocketAddr),
+    /// The task that dialled went away.
+    #[error("the connection to {0} was given up")]
+    GivenUp(SocketAddr),
+}
+
+impl DialError {
+    /// The response flag.
+    pub fn flag(&self) -> &'static str {
+        match self {
+            Self::Connect(..) | Self::GivenUp(_) => "upstream_connect_failure",
+            Self::Tls(..) => "upstream_tls_failure",
+            Self::Http(..) => "upstream_protocol_error",
+            Self::Timeout(..) => "upstream_connect_timeout",
+            Self::NoIdentity(_) => "no_identity",
+        }
+    }
+}
+
+/// Opens a connection to an endpoint within the pool's connect time-out.
+pub async fn dial(
+    identity: &IdentityStore,
+    address: SocketAddr,
+    peer: Option<&Arc<SpiffeId>>,
+    wire: Wire,
+    pool: &ConnectionPool,
+) -> Result<UpstreamStream, DialError> {
+    let limit = Duration::from_millis(pool.connect_timeout.max(1));
+    let opened = tokio::time::timeout(limit, async {
+        let socket = connect(address, pool.tcp_keepalive).await?;
+        match peer {
+            None => Ok(UpstreamStream::Plain(socket)),
+            Some(peer) => {
+                let own = identity.active().ok_or(DialError::NoIdentity(address))?;
+                let connector = TlsConnector::from(own.client_config(peer, wire.alpn()));
+                let stream = connector
+                    .connect(Identity::server_name(), socket)
+                    .await
+                    .map_err(|error| DialError::Tls(address, peer.clone(), Arc::new(error)))?;
+                if stream.get_ref().1.alpn_protocol() != Some(wire.alpn().as_bytes()) {
+                    let error = io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "it chose no mesh protocol (ALPN)",
+                    );
+                    return Err(DialError::Tls(address, peer.clone(), Arc::new(error)));
+                }
+                Ok(UpstreamStream::Tls(Box::new(stream)))
+            }
+        }
+    });
+    opened
+        .await
+        .unwrap_or_else(|_| Err(DialError::Timeout(address, limit)))
+}
+
+async fn connect(
+    address: SocketAddr,
+    (idle, interval, count): (u64, u64, u32),
+) -> Result<TcpStream, DialError> {
+    let failed = |error| DialError::Connect(address, Arc::new(error));
+    let socket = TcpStream::connect(address).await.map_err(failed)?;
+    socket.set_nodelay(true).map_err(failed)?;
+    // The kernel takes whole seconds from 1 on.
+    let seconds = |millis: u64| Duration::from_millis(millis.max(1_000));
+    let keepalive = TcpKeepalive::new()
+        .with_time(seconds(idle))
+        .with_interval(seconds(interval))
+        .with_retries(count.clamp(1, 127));
+    SockRef::from(&socket)
+        .set_tcp_keepalive(&keepalive)
+        .map_err(failed)?;
+    Ok(socket)
+}

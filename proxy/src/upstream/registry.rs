@@ -1,0 +1,140 @@
+//! Every cluster of one core.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    fmt::Write,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use weft_engine::documents::{ClientPolicy, ConnectionPool, Protocol};
+
+use super::{cluster::Cluster, metrics::ClusterMetrics, pool};
+use crate::{
+    config::{EndpointView, ServiceView},
+    worker::Worker,
+};
+
+/// How often idle connections are looked for. Driven by the traffic of the core.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Connections and requests that one core has towards a local application at most.
+const APP_POOL: ConnectionPool = ConnectionPool {
+    max_connections: 4_096,
+    max_pending_requests: 4_096,
+    max_requests: 16_384,
+    max_requests_per_connection: 0,
+    connect_timeout: 1_000,
+    // Below the keep-alive time-outs of common servers (Node closes after 5 s): the side that
+    // sends requests should be the one that closes.
+    idle_timeout: 4_000,
+    tcp_keepalive: (60_000, 15_000, 4),
+};
+
+/// One core's pools and endpoint state.
+#[derive(Debug, Default)]
+pub struct Upstreams {
+    /// By `namespace/name:port`.
+    services: RefCell<HashMap<Box<str>, Rc<Cluster>>>,
+    /// By where the local application listens.
+    apps: RefCell<HashMap<SocketAddr, Rc<Cluster>>>,
+    /// For composing keys without an allocation per request.
+    scratch: RefCell<String>,
+    sweeping: Cell<bool>,
+}
+
+impl Upstreams {
+    /// The cluster of a service's port, brought up to date with `view`.
+    pub fn service(worker: &Rc<Worker>, view: &ServiceView, port: u16) -> Rc<Cluster> {
+        let this = &worker.upstreams;
+        let now = Instant::now();
+        let mut key = this.scratch.borrow_mut();
+        key.clear();
+        // Writing to a String cannot fail.
+        let _ = write!(key, "{}/{}:{port}", view.namespace, view.name);
+        let found = this.services.borrow().get(key.as_str()).cloned();
+        let cluster = found.unwrap_or_else(|| {
+            let cluster = Cluster::new(
+                &view.namespace,
+                &view.name,
+                port,
+                u32::try_from(worker.bootstrap.worker_count()).unwrap_or(u32::MAX),
+                ClusterMetrics::new(&worker.metrics, &view.namespace, &view.name, port),
+                now,
+            );
+            this.services
+                .borrow_mut()
+                .insert(key.as_str().into(), cluster.clone());
+            this.start_sweeping(worker);
+            cluster
+        });
+        drop(key);
+        cluster.follow(view, now);
+        cluster
+    }
+
+    /// The cluster of the local application at `address`; one endpoint, in plaintext.
+    pub fn app(worker: &Rc<Worker>, address: SocketAddr) -> Rc<Cluster> {
+        let this = &worker.upstreams;
+        if let Some(found) = this.apps.borrow().get(&address) {
+            return found.clone();
+        }
+        let now = Instant::now();
+        let cluster = Cluster::new(
+            "",
+            "app",
+            address.port(),
+            1,
+            ClusterMetrics::new(&worker.metrics, "", "app", address.port()),
+            now,
+        );
+        let policy = ClientPolicy {
+            connection_pool: APP_POOL,
+            ..ClientPolicy::default()
+        };
+        let endpoint = EndpointView {
+            address,
+            identity: None,
+            zone: None,
+            labels: Arc::default(),
+            ready: true,
+        };
+        cluster.replace(
+            None,
+            Rc::new(policy),
+            Protocol::Auto,
+            Arc::from([endpoint]),
+            now,
+        );
+        this.apps.borrow_mut().insert(address, cluster.clone());
+        this.start_sweeping(worker);
+        cluster
+    }
+
+    /// Closes idle connections every few seconds, for as long as the worker lives.
+    fn start_sweeping(&self, worker: &Rc<Worker>) {
+        if self.sweeping.replace(true) {
+            return;
+        }
+        let worker = Rc::downgrade(worker);
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(SWEEP_EVERY).await;
+                let Some(worker) = worker.upgrade() else {
+                    return;
+                };
+                let now = Instant::now();
+                worker.upstreams.each(|cluster| pool::sweep(cluster, now));
+            }
+        });
+    }
+
+    /// Calls `visit` for each cluster.
+    pub fn each(&self, mut visit: impl FnMut(&Rc<Cluster>)) {
+        self.services.borrow().values().for_each(&mut visit);
+        self.apps.borrow().values().for_each(&mut visit);
+    }
+}
