@@ -40,7 +40,7 @@ fn open_to_all(policy: &AuthorizationPolicy, rule: &AuthRule, problems: &mut Vec
             rule,
             Code::TooWide,
             "the rule allows every request, also from callers that prove no identity",
-            "name callers in `from` (principals: [\"*\"] is any proven identity), or remove the policy",
+            "name callers in `from` (principals: [\"spiffe://*\"] is any proven identity), or remove the policy",
         ));
     }
 }
