@@ -13,6 +13,7 @@ use serde_saphyr::Spanned;
 pub(super) struct Node {
     fields: BTreeMap<String, (usize, Node)>,
     items: Vec<(usize, Node)>,
+    text: Option<String>,
 }
 
 impl Node {
@@ -24,6 +25,11 @@ impl Node {
             let next = match step {
                 Step::Item(index) => node.items.get(index),
                 Step::Field(name) => node.fields.get(name),
+                Step::Named(name) => node
+                    .items
+                    .iter()
+                    .find(|(_, item)| item.is_named(name))
+                    .or_else(|| node.fields.get(name)),
             };
             let Some((at, child)) = next else { break };
             line = *at;
@@ -31,15 +37,23 @@ impl Node {
         }
         line
     }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.fields
+            .get("name")
+            .is_some_and(|(_, own)| own.text.as_deref() == Some(name))
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Step<'f> {
     Field(&'f str),
     Item(usize),
+    /// In brackets: a list's item by its `name`, or a map's key.
+    Named(&'f str),
 }
 
-/// Takes `spec.http[0].set["x.y"]` apart. A key in brackets or quotes may hold dots.
+/// Takes `spec.http[0].set["x.y"]` or `spec.rules[reads]` apart. A key in brackets may hold dots.
 fn steps(field: &str) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
     let mut rest = field;
@@ -50,7 +64,7 @@ fn steps(field: &str) -> Vec<Step<'_>> {
             };
             steps.push(match index.parse() {
                 Ok(index) => Step::Item(index),
-                Err(_) => Step::Field(index.trim_matches('"')),
+                Err(_) => Step::Named(index.trim_matches('"')),
             });
             rest = after;
         } else {
@@ -118,8 +132,11 @@ impl<'de> Visitor<'de> for Shape {
         Ok(Node::default())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Node, E> {
-        Ok(Node::default())
+    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
+        Ok(Node {
+            text: Some(text.to_owned()),
+            ..Node::default()
+        })
     }
 
     fn visit_unit<E>(self) -> Result<Node, E> {

@@ -50,6 +50,12 @@ fn a_key_with_dots_is_found_in_quotes() {
 }
 
 #[test]
+fn an_item_is_found_by_its_name() {
+    assert_eq!(line("spec.http[second]"), 11);
+    assert_eq!(line("spec.http[first].matches[0].path.type"), 9);
+}
+
+#[test]
 fn a_document_ends_where_the_next_begins() {
     let text = "a: 1\n---\nb: 2\nc: 3\n---\nd: 4\n";
     assert_eq!(document_at(text, 3), "b: 2\nc: 3\n");
