@@ -384,3 +384,11 @@ fn output_that_is_no_terminals_holds_no_escapes() {
     ]);
     assert!(!run.stdout.contains('\u{1b}'), "{}", run.stdout);
 }
+
+#[test]
+fn the_samples_keep_their_promises() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../config/samples");
+    let run = weft::run(["test", "-f", weft::text(&path)]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("14 cases passed"), "{}", run.stdout);
+}
