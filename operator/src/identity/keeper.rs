@@ -6,7 +6,7 @@ use std::{
 
 use time::OffsetDateTime;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     task::{Id, JoinSet},
     time::{Instant, sleep_until},
 };
@@ -24,16 +24,8 @@ const CONCURRENCY: usize = 16;
 /// The least time between two looks at one account, whatever its certificate says.
 const SOONEST: Duration = Duration::from_millis(500);
 
-/// A change of the set of accounts that are to have an identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccountChange {
-    /// An account that a meshed pod uses, or that exists in a meshed namespace.
-    Joined(Account),
-    /// An account that is neither any more.
-    Left(Account),
-    /// Every account that exists now has been named.
-    Complete,
-}
+/// The accounts that are to have an identity; `None` while not every one is known yet.
+pub type Wanted = Option<Arc<BTreeSet<Account>>>;
 
 /// How identities are issued.
 #[derive(Clone, Debug)]
@@ -45,6 +37,15 @@ pub struct KeeperSettings {
     /// How often each stored identity and the CA are looked at again, so that one that was
     /// deleted or replaced by hand is mended.
     pub recheck: Duration,
+}
+
+/// What a keeper tells.
+#[derive(Clone, Debug)]
+pub struct KeeperNews {
+    /// The CA, once it is loaded, and again when it is replaced.
+    pub authority: watch::Receiver<Option<Arc<Authority>>>,
+    /// Whether every account that was wanted at first has its identity.
+    pub settled: watch::Receiver<bool>,
 }
 
 /// Keeps an identity issued for every account.
@@ -63,15 +64,19 @@ pub struct Keeper<S> {
     running: HashMap<Id, Account>,
     /// Whether what an earlier life left behind has been looked through.
     swept: bool,
-    complete: bool,
+    wanted: watch::Receiver<Wanted>,
+    /// Whether every account that was wanted at first has its identity.
+    settled: watch::Sender<bool>,
 }
 
 #[derive(Default)]
 struct State {
     due: Option<Instant>,
     busy: bool,
-    /// Left while its identity was being written: to be removed after.
+    /// Its identity is to be removed.
     leaving: bool,
+    /// Whether it was looked at, with success.
+    attended: bool,
     failures: u32,
 }
 
@@ -87,15 +92,16 @@ enum IssueError {
 }
 
 impl<S: IdentityStore> Keeper<S> {
-    /// A keeper over a store. The receiver sees the CA once it is loaded, and again when it is
-    /// replaced.
+    /// A keeper over a store.
     pub fn new(
         store: S,
         settings: KeeperSettings,
+        wanted: watch::Receiver<Wanted>,
         leadership: Leadership,
         metrics: Metrics,
-    ) -> (Self, watch::Receiver<Option<Arc<Authority>>>) {
-        let (authority, receiver) = watch::channel(None);
+    ) -> (Self, KeeperNews) {
+        let (authority, authority_news) = watch::channel(None);
+        let (settled, settled_news) = watch::channel(false);
         let keeper = Self {
             store,
             settings: Arc::new(settings),
@@ -109,14 +115,18 @@ impl<S: IdentityStore> Keeper<S> {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             swept: false,
-            complete: false,
+            wanted,
+            settled,
         };
-        (keeper, receiver)
+        let news = KeeperNews {
+            authority: authority_news,
+            settled: settled_news,
+        };
+        (keeper, news)
     }
 
-    /// Runs until `stop` is cancelled or nobody names accounts any more; what is being written
-    /// then is finished.
-    pub async fn run(mut self, mut changes: mpsc::Receiver<AccountChange>, stop: CancellationToken) {
+    /// Runs until `stop` is cancelled; what is being written then is finished.
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut leading = self.leadership.holds();
         loop {
             if leading {
@@ -127,9 +137,9 @@ impl<S: IdentityStore> Keeper<S> {
             let wake = self.wake();
             tokio::select! {
                 () = stop.cancelled() => break,
-                change = changes.recv() => match change {
-                    Some(change) => self.change(change),
-                    None => break,
+                changed = self.wanted.changed() => match changed {
+                    Ok(()) => self.compare(),
+                    Err(_) => break,
                 },
                 Some(done) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
                     match done {
@@ -165,25 +175,48 @@ impl<S: IdentityStore> Keeper<S> {
         }
     }
 
-    fn change(&mut self, change: AccountChange) {
-        match change {
-            AccountChange::Joined(account) => {
-                let state = self.accounts.entry(account.clone()).or_default();
+    /// Brings the accounts that are kept to those that are wanted.
+    fn compare(&mut self) {
+        let Some(wanted) = self.wanted.borrow_and_update().clone() else {
+            return;
+        };
+        let now = Instant::now();
+        for account in wanted.iter() {
+            let state = self.accounts.entry(account.clone()).or_default();
+            if state.leaving || !state.attended && state.due.is_none() && !state.busy {
                 state.leaving = false;
-                if !state.busy {
-                    self.schedule(account, Instant::now());
-                }
+                self.schedule(account.clone(), now);
             }
-            AccountChange::Left(account) => {
-                if let Some(state) = self.accounts.get_mut(&account) {
-                    state.leaving = true;
-                    state.failures = 0;
-                    self.schedule(account, Instant::now());
-                }
-            }
-            AccountChange::Complete => self.complete = true,
         }
+        let left: Vec<_> = self
+            .accounts
+            .iter()
+            .filter(|(account, state)| !state.leaving && !wanted.contains(*account))
+            .map(|(account, _)| account.clone())
+            .collect();
+        for account in left {
+            self.leave(account);
+        }
+        self.settle();
+    }
+
+    fn leave(&mut self, account: Account) {
+        let state = self.accounts.entry(account.clone()).or_default();
+        state.leaving = true;
+        state.attended = false;
+        state.failures = 0;
+        self.schedule(account, Instant::now());
+    }
+
+    fn settle(&mut self) {
         self.metrics.accounts.set(self.accounts.len() as i64);
+        if !*self.settled.borrow()
+            && self.authority.borrow().is_some()
+            && self.wanted.borrow().is_some()
+            && self.accounts.values().all(|state| state.attended)
+        {
+            self.settled.send_replace(true);
+        }
     }
 
     fn schedule(&mut self, account: Account, at: Instant) {
@@ -254,17 +287,16 @@ impl<S: IdentityStore> Keeper<S> {
 
     /// Removes identities of an earlier life whose accounts are gone.
     async fn sweep(&mut self) {
-        if self.swept || !self.complete {
+        if self.swept || self.wanted.borrow().is_none() {
             return;
         }
+        self.compare();
         self.swept = true;
         match self.store.list().await {
             Ok(stored) => {
                 for account in stored {
                     if !self.accounts.contains_key(&account) {
-                        let state = self.accounts.entry(account.clone()).or_default();
-                        state.leaving = true;
-                        self.schedule(account, Instant::now());
+                        self.leave(account);
                     }
                 }
             }
@@ -288,11 +320,11 @@ impl<S: IdentityStore> Keeper<S> {
             let Some(state) = self.accounts.get_mut(&account) else {
                 continue;
             };
-            state.due = None;
             if state.busy {
-                // Its task is running; it is looked at again when that ends.
+                // Looked at again when its task ends; `due` stays as the note of that.
                 continue;
             }
+            state.due = None;
             state.busy = true;
             let task = self.tasks.spawn(attend(
                 self.store.clone(),
@@ -315,17 +347,16 @@ impl<S: IdentityStore> Keeper<S> {
         };
         state.busy = false;
         let pause = match result {
+            // It came back while its identity was being removed, or left while it was issued.
+            Ok(_) if state.due.is_some() => Duration::ZERO,
             Ok(_) if state.leaving => {
-                // It was removed, or it is now: a removal that finds nothing is cheap.
-                if state.due.is_none() {
-                    self.accounts.remove(&account);
-                    self.metrics.accounts.set(self.accounts.len() as i64);
-                    return;
-                }
-                Duration::ZERO
+                self.accounts.remove(&account);
+                self.settle();
+                return;
             }
             Ok(until) => {
                 state.failures = 0;
+                state.attended = true;
                 let left = (until - OffsetDateTime::now_utc()).max(time::Duration::ZERO);
                 left.unsigned_abs()
                     .clamp(SOONEST, self.settings.recheck.max(SOONEST))
@@ -338,6 +369,7 @@ impl<S: IdentityStore> Keeper<S> {
             }
         };
         self.schedule(account, Instant::now() + pause);
+        self.settle();
     }
 
     fn aborted(&mut self, task: Id) {

@@ -21,7 +21,7 @@ mod tests;
 use std::fmt;
 
 pub use authority::{Authority, AuthorityError, StoredAuthority};
-pub use keeper::{AccountChange, Keeper, KeeperSettings};
+pub use keeper::{Keeper, KeeperNews, KeeperSettings, Wanted};
 pub use leaf::{Identity, Verdict};
 pub use secrets::Secrets;
 pub use volumes::Volumes;

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, time::Duration};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PartialObjectMeta},
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams},
 };
 use weft_engine::documents::{DocumentName, Envelope};
 
@@ -32,20 +32,27 @@ impl ConfigMaps {
         }
     }
 
-    /// What the watch of these ConfigMaps' metadata saw, if it is a document.
-    pub fn observed(object: &PartialObjectMeta<ConfigMap>, deleted: bool) -> Option<Observation> {
-        let name = object.metadata.name.as_deref()?.parse().ok()?;
-        let digest = object
-            .metadata
+    /// What a watch of these ConfigMaps' metadata saw, if it is a document.
+    pub fn observed(metadata: &ObjectMeta) -> Option<Observation> {
+        let digest = metadata
             .annotations
             .as_ref()
             .and_then(|annotations| annotations.get(DIGEST))
             .cloned()
             .unwrap_or_default();
         Some(Observation {
-            name,
-            digest: (!deleted).then_some(digest),
-            version: version_of(&object.metadata).unwrap_or_default(),
+            name: metadata.name.as_deref()?.parse().ok()?,
+            digest: Some(digest),
+            version: version_of(metadata).unwrap_or_default(),
+        })
+    }
+
+    /// What a watch saw of a ConfigMap that is gone, if it was a document.
+    pub fn missed(name: &str, version: u64) -> Option<Observation> {
+        Some(Observation {
+            name: name.parse().ok()?,
+            digest: None,
+            version,
         })
     }
 }
@@ -55,13 +62,14 @@ impl Publisher for ConfigMaps {
         &self,
         name: &DocumentName,
         envelope: &Envelope,
-    ) -> Result<Option<u64>, PublishError> {
+    ) -> Result<(Option<u64>, usize), PublishError> {
         let name = name.to_string();
         let text = envelope.to_json();
-        if text.len() > MOST_BYTES {
+        let bytes = text.len();
+        if bytes > MOST_BYTES {
             return Err(PublishError::TooLarge {
                 name,
-                bytes: text.len(),
+                bytes,
                 most: MOST_BYTES,
             });
         }
@@ -84,7 +92,7 @@ impl Publisher for ConfigMaps {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&object);
         let written = bounded(&name, self.api.patch_metadata(&name, &params, &patch)).await?;
-        Ok(version_of(&written.metadata))
+        Ok((version_of(&written.metadata), bytes))
     }
 
     async fn withdraw(&self, name: &DocumentName) -> Result<(), PublishError> {

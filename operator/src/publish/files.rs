@@ -71,11 +71,12 @@ impl Publisher for Files {
         &self,
         name: &DocumentName,
         envelope: &Envelope,
-    ) -> Result<Option<u64>, PublishError> {
+    ) -> Result<(Option<u64>, usize), PublishError> {
         let path = self.path(name)?;
         let text = envelope.to_json();
+        let bytes = text.len();
         blocking(path, move |path| replace(path, &text)).await?;
-        Ok(None)
+        Ok((None, bytes))
     }
 
     async fn withdraw(&self, name: &DocumentName) -> Result<(), PublishError> {

@@ -14,6 +14,7 @@ use weft_engine::documents::{DocumentName, Envelope};
 
 pub use config_maps::ConfigMaps;
 pub use files::Files;
+pub(crate) use files::replace;
 pub use ledger::{Ledger, Observation};
 
 /// The one field manager of everything that the operator writes.
@@ -34,12 +35,12 @@ pub const DATA_KEY: &str = "document";
 /// Where documents are stored.
 pub trait Publisher: Clone + Send + Sync + 'static {
     /// Stores a document, whole or not at all. Says which version of it was stored, where the
-    /// store counts versions.
+    /// store counts versions, and how many bytes it has.
     fn write(
         &self,
         name: &DocumentName,
         envelope: &Envelope,
-    ) -> impl Future<Output = Result<Option<u64>, PublishError>> + Send;
+    ) -> impl Future<Output = Result<(Option<u64>, usize), PublishError>> + Send;
 
     /// Removes a document; it is no error when it is not there.
     fn withdraw(

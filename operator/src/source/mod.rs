@@ -19,6 +19,7 @@ use weft_engine::problem::Problem;
 
 use crate::publish::Observation;
 
+pub(crate) use cluster::resource_of;
 pub use cluster::{Cluster, watch};
 pub use directory::{Directory, Look};
 pub use manifests::{WatchedDirectory, watch_directory};

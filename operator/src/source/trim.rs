@@ -1,4 +1,4 @@
-use k8s_openapi::api::core::v1::{Namespace, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Container, Namespace, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Resource;
 
@@ -31,13 +31,23 @@ impl Trim for EndpointSlice {
 impl Trim for Pod {
     fn trim(&mut self) {
         metadata(self);
-        self.status = None;
         if let Some(spec) = &mut self.spec {
-            spec.containers.clear();
-            spec.init_containers = None;
+            let sidecars = spec.init_containers.iter_mut().flatten();
+            for container in spec.containers.iter_mut().chain(sidecars) {
+                // A Service's targetPort may be the name of a container's port.
+                *container = Container {
+                    name: std::mem::take(&mut container.name),
+                    ports: container.ports.take(),
+                    ..Container::default()
+                };
+            }
             spec.volumes = None;
             spec.affinity = None;
             spec.tolerations = None;
+        }
+        if let Some(status) = &mut self.status {
+            status.container_statuses = None;
+            status.init_container_statuses = None;
         }
     }
 }

@@ -1,0 +1,373 @@
+//! Journey 1, a change: world → dirty keys → lower → check → publish → status.
+//!
+//! One task owns the world and decides; everything that waits for a disk or a network is a
+//! task of its own, bounded in number, whose end is another event here. Nothing is written
+//! before the world is complete, the CA's roots are known and this operator leads: a restart
+//! never empties a document.
+
+/// Who needs an identity.
+mod accounts;
+/// What a proxy would find wrong with a document.
+mod check;
+/// From a dirty key to stored documents.
+mod documents;
+/// What waits, once each, by time.
+mod due;
+/// What is wrong, by where it was found.
+mod problems;
+/// From problems to what users are told.
+mod statuses;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, collections::HashSet, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use weft_crds::{Key, ObjectRef, Settings, World, status::Status};
+
+use crate::{
+    identity::{Authority, Wanted},
+    lease::Leadership,
+    metrics::Metrics,
+    publish::{Ledger, Publisher},
+    source::Change,
+    status::StatusWriter,
+};
+
+pub use accounts::Joining;
+use accounts::Accounts;
+use documents::Documents;
+use problems::Problems;
+use statuses::{Knowledge, Statuses};
+
+/// Changes that are taken in a row before the work that they cause is begun.
+const BATCH: usize = 512;
+
+/// How often every status is computed again; nothing is written where nothing changed.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// How long changes of pods and accounts are gathered before it is worked out who needs an
+/// identity.
+const GATHER_ACCOUNTS: Duration = Duration::from_millis(20);
+
+/// What the first full lowering came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Documents that are stored.
+    pub documents: usize,
+    /// Objects that were read.
+    pub objects: usize,
+    /// Problems of all objects, files and documents.
+    pub problems: usize,
+}
+
+/// Everything that the owner of the world needs to begin.
+pub struct Parts<P, W> {
+    /// Where documents go.
+    pub publisher: P,
+    /// What is known to be stored.
+    pub ledger: Ledger,
+    /// Where statuses go.
+    pub statuses: W,
+    /// The statuses that are known to stand.
+    pub stored_statuses: HashMap<ObjectRef, Status>,
+    /// Whether it may write.
+    pub leadership: Leadership,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// What the mesh is called.
+    pub settings: Settings,
+    /// Whose accounts are given an identity.
+    pub joining: Joining,
+    /// Told who they are.
+    pub wanted: watch::Sender<Wanted>,
+    /// The CA, whose roots the mesh document carries.
+    pub authority: watch::Receiver<Option<Arc<Authority>>>,
+    /// Told once the first full lowering is written.
+    pub summary: watch::Sender<Option<Summary>>,
+    /// Told when this operator is of use: the leader when its first full lowering is written,
+    /// a standby when its caches are complete.
+    pub ready: watch::Sender<bool>,
+}
+
+/// The owner of the world.
+pub struct Reconciler<P, W> {
+    world: World,
+    documents: Documents<P>,
+    statuses: Statuses<W>,
+    problems: Problems,
+    accounts: Accounts,
+    accounts_due: Option<Instant>,
+    seen: HashSet<ObjectRef>,
+    leadership: Leadership,
+    metrics: Metrics,
+    authority: watch::Receiver<Option<Arc<Authority>>>,
+    summary: watch::Sender<Option<Summary>>,
+    ready: watch::Sender<bool>,
+    complete: bool,
+    /// Whether this operator leads and has everything that writing takes.
+    writing: bool,
+    sweep: Instant,
+}
+
+impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
+    /// An owner of an empty world.
+    pub fn new(parts: Parts<P, W>) -> Self {
+        Self {
+            world: World::new(parts.settings),
+            documents: Documents::new(
+                parts.publisher,
+                parts.ledger,
+                parts.leadership.clone(),
+                parts.metrics.clone(),
+            ),
+            statuses: Statuses::new(
+                parts.statuses,
+                parts.stored_statuses,
+                parts.leadership.clone(),
+                parts.metrics.clone(),
+            ),
+            problems: Problems::default(),
+            accounts: Accounts::new(parts.joining, parts.wanted),
+            accounts_due: None,
+            seen: HashSet::new(),
+            leadership: parts.leadership,
+            metrics: parts.metrics,
+            authority: parts.authority,
+            summary: parts.summary,
+            ready: parts.ready,
+            complete: false,
+            writing: false,
+            sweep: Instant::now() + SWEEP,
+        }
+    }
+
+    /// Runs until `stop` is cancelled or the source ends; what is being written then is
+    /// finished.
+    pub async fn run(mut self, mut changes: mpsc::Receiver<Change>, stop: CancellationToken) {
+        loop {
+            self.advance();
+            let wake = self.wake();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                change = changes.recv() => {
+                    let Some(change) = change else { break };
+                    self.take(change);
+                    for _ in 1..BATCH {
+                        let Ok(change) = changes.try_recv() else { break };
+                        self.take(change);
+                    }
+                    self.metrics.queue_depth.set(changes.len() as i64);
+                }
+                Some(key) = self.documents.finish() => self.name_objects_of(&key),
+                () = self.statuses.finish() => {}
+                () = sleep_until(wake) => {}
+                () = self.leadership.changed() => {}
+                Ok(()) = self.authority.changed() => {}
+            }
+        }
+        self.documents.drain().await;
+        self.statuses.drain().await;
+    }
+
+    fn wake(&self) -> Instant {
+        let mut wake = self.sweep;
+        if let Some(at) = self.accounts_due {
+            wake = wake.min(at);
+        }
+        if self.writing {
+            for at in [self.documents.next(), self.statuses.next()] {
+                wake = wake.min(at.unwrap_or(wake));
+            }
+        }
+        wake
+    }
+
+    /// Takes one change into the world.
+    fn take(&mut self, change: Change) {
+        match change {
+            Change::Applied { object, status } => {
+                let reference = object.reference();
+                self.accounts.see(&object);
+                self.seen.insert(reference.clone());
+                self.problems.unreadable(&reference.to_string(), None);
+                if reference.kind.is_own() {
+                    if let Some(status) = status {
+                        self.statuses
+                            .saw(&reference, serde_json::from_value(status).ok());
+                    }
+                    self.statuses.mark(reference);
+                }
+                self.world.apply(*object);
+            }
+            Change::Removed(reference) => {
+                self.accounts.see_gone(&reference);
+                self.seen.remove(&reference);
+                self.problems.unreadable(&reference.to_string(), None);
+                self.world.remove(&reference);
+                if reference.kind.is_own() {
+                    self.statuses.gone(&reference);
+                }
+            }
+            Change::Unreadable { object, problem } => {
+                tracing::warn!(%problem, "an object cannot be read; its last good meaning stays");
+                self.problems
+                    .unreadable(&object.to_string(), Some(problem));
+                self.statuses.mark(object);
+            }
+            Change::File { file, problems } => {
+                for problem in &problems {
+                    tracing::warn!(file, %problem, "a manifest has a problem");
+                }
+                let concerned = self.problems.in_file(&file, problems);
+                self.statuses.mark_file(file);
+                self.name_objects(|name| concerned.contains(name));
+            }
+            Change::Stored(seen) => self.documents.saw(seen, self.writing),
+            Change::Complete => {
+                if !self.complete {
+                    self.complete = true;
+                    tracing::info!(objects = self.seen.len(), "the world is complete");
+                }
+            }
+        }
+    }
+
+    /// Does what there is to do and waits for nothing.
+    fn advance(&mut self) {
+        if let Some(authority) = self.authority.borrow_and_update().as_ref()
+            && self.world.settings().trust_bundle != authority.bundle()
+        {
+            self.world.set_trust_bundle(authority.bundle().to_owned());
+        }
+        if !self.complete {
+            return;
+        }
+        self.tell_accounts();
+        self.begin_or_end_writing();
+        let dirty = self.world.take_dirty();
+        if !self.writing {
+            if !self.leadership.holds() {
+                self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+            }
+            return;
+        }
+        for key in dirty {
+            self.documents.mark(key);
+        }
+        let now = Instant::now();
+        if now >= self.sweep {
+            self.sweep = now + SWEEP;
+            self.mark_every_status();
+        }
+        for lowered in self.documents.advance(&self.world) {
+            let concerned = self.problems.found(&lowered.key, lowered.problems);
+            if !concerned.is_empty() {
+                self.name_objects(|name| concerned.contains(name));
+            }
+            if lowered.settled {
+                self.name_objects_of(&lowered.key);
+            }
+        }
+        let documents = &self.documents;
+        self.statuses.advance(&Knowledge {
+            world: &self.world,
+            problems: &self.problems,
+            pending: &|key| documents.is_pending(key),
+            failed: &|key| documents.failure(key),
+        });
+        self.announce();
+    }
+
+    fn tell_accounts(&mut self) {
+        if !self.accounts.is_stale() {
+            return;
+        }
+        let now = Instant::now();
+        match self.accounts_due {
+            None => self.accounts_due = Some(now + GATHER_ACCOUNTS),
+            Some(at) if at <= now => {
+                self.accounts_due = None;
+                self.accounts.tell(&self.world);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn begin_or_end_writing(&mut self) {
+        let may = self.leadership.holds() && self.authority.borrow().is_some();
+        if may && !self.writing {
+            self.writing = true;
+            // Before the dirty keys of meanwhile, which are among them.
+            self.world.take_dirty();
+            self.documents.mark_everything(&self.world);
+            self.mark_every_status();
+        } else if !may && self.writing {
+            self.writing = false;
+            self.documents.stand_down();
+            self.statuses.stand_down();
+        }
+    }
+
+    fn mark_every_status(&mut self) {
+        let objects = self.world.objects();
+        for object in self.statuses.known() {
+            if !objects.contains(&object) {
+                self.statuses.gone(&object);
+            }
+        }
+        for object in objects {
+            self.statuses.mark(object);
+        }
+    }
+
+    fn name_objects_of(&mut self, key: &Key) {
+        for object in self.world.objects_of(key) {
+            self.statuses.mark(object);
+        }
+    }
+
+    fn name_objects(&mut self, concerned: impl Fn(&str) -> bool) {
+        for object in self.world.objects() {
+            if concerned(&object.to_string()) {
+                self.statuses.mark(object);
+            }
+        }
+    }
+
+    /// Says, once, that the first full lowering is written.
+    fn announce(&mut self) {
+        if self.documents.is_through() && self.statuses.is_idle() && self.summary.borrow().is_none()
+        {
+            let summary = Summary {
+                documents: self.documents.stored(),
+                objects: self.seen.len(),
+                problems: self.count_problems(),
+            };
+            tracing::info!(
+                documents = summary.documents,
+                objects = summary.objects,
+                problems = summary.problems,
+                "everything is lowered and written"
+            );
+            self.summary.send_replace(Some(summary));
+            self.ready.send_replace(true);
+        }
+    }
+
+    fn count_problems(&self) -> usize {
+        let reported: usize = self
+            .world
+            .objects()
+            .iter()
+            .filter_map(|object| self.world.report(object))
+            .map(|report| report.problems.len())
+            .sum();
+        self.problems.count() + reported
+    }
+}

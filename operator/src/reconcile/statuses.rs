@@ -1,0 +1,324 @@
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::{
+    task::{Id, JoinError, JoinSet},
+    time::Instant,
+};
+use weft_crds::{
+    Key, ObjectRef, World,
+    status::{Input, Programmed, Status, compute},
+};
+use weft_engine::problem::{Problem, Severity};
+
+use super::{due::Due, problems::Problems};
+use crate::{
+    backoff,
+    lease::Leadership,
+    metrics::Metrics,
+    status::{StatusError, StatusWriter},
+};
+
+/// Statuses that are written at the same time.
+const CONCURRENCY: usize = 8;
+
+/// How long an object's changes are gathered before its status is told.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// What users are told of their objects.
+pub(super) struct Statuses<W> {
+    writer: W,
+    leadership: Leadership,
+    metrics: Metrics,
+    /// What stands now.
+    stored: HashMap<ObjectRef, Status>,
+    due: Due<Subject>,
+    busy: HashMap<Subject, bool>,
+    failures: HashMap<Subject, u32>,
+    failing: HashSet<ObjectRef>,
+    tasks: JoinSet<Told>,
+    running: HashMap<Id, Subject>,
+}
+
+/// Whose status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Subject {
+    Object(ObjectRef),
+    Gone(ObjectRef),
+    File(String),
+}
+
+/// A write that ended: what it told, and how; `None`: it was cut off with the term.
+struct Told {
+    subject: Subject,
+    status: Option<Status>,
+    result: Option<Result<(), StatusError>>,
+}
+
+/// What the rest of the operator knows when a status is computed.
+pub(super) struct Knowledge<'a> {
+    pub(super) world: &'a World,
+    pub(super) problems: &'a Problems,
+    /// Keys that wait or are being written.
+    pub(super) pending: &'a dyn Fn(&Key) -> bool,
+    /// Why a key's documents cannot be published, where they cannot.
+    pub(super) failed: &'a dyn Fn(&Key) -> Option<String>,
+}
+
+impl<W: StatusWriter> Statuses<W> {
+    pub(super) fn new(
+        writer: W,
+        stored: HashMap<ObjectRef, Status>,
+        leadership: Leadership,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            writer,
+            leadership,
+            metrics,
+            stored,
+            due: Due::new(),
+            busy: HashMap::new(),
+            failures: HashMap::new(),
+            failing: HashSet::new(),
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+        }
+    }
+
+    /// An object came with this status.
+    pub(super) fn saw(&mut self, object: &ObjectRef, status: Option<Status>) {
+        // While we write, what comes back is older than what we know.
+        if self.busy.contains_key(&Subject::Object(object.clone())) {
+            return;
+        }
+        match status {
+            Some(status) => self.stored.insert(object.clone(), status),
+            None => self.stored.remove(object),
+        };
+    }
+
+    pub(super) fn mark(&mut self, object: ObjectRef) {
+        self.due
+            .mark(Subject::Object(object), Instant::now() + GATHER);
+    }
+
+    pub(super) fn mark_file(&mut self, file: String) {
+        self.due.mark(Subject::File(file), Instant::now() + GATHER);
+    }
+
+    /// An object went.
+    pub(super) fn gone(&mut self, object: &ObjectRef) {
+        self.due.forget(&Subject::Object(object.clone()));
+        self.failing.remove(object);
+        self.metrics
+            .objects_with_problems
+            .set(self.failing.len() as i64);
+        if self.stored.contains_key(object) {
+            self.due
+                .mark(Subject::Gone(object.clone()), Instant::now());
+        }
+    }
+
+    /// Objects of which something is told, though they may be gone.
+    pub(super) fn known(&self) -> BTreeSet<ObjectRef> {
+        self.stored.keys().cloned().collect()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.due.next().is_none_or(|at| at > Instant::now() + GATHER)
+    }
+
+    /// When there is something to do.
+    pub(super) fn next(&self) -> Option<Instant> {
+        if self.tasks.len() < CONCURRENCY {
+            self.due.next()
+        } else {
+            None
+        }
+    }
+
+    /// Computes what is due and begins to write what differs from what stands.
+    pub(super) fn advance(&mut self, knowledge: &Knowledge<'_>) {
+        let now = Instant::now();
+        while self.tasks.len() < CONCURRENCY {
+            let Some(subject) = self.due.take(now) else {
+                return;
+            };
+            if let Some(again) = self.busy.get_mut(&subject) {
+                *again = true;
+                continue;
+            }
+            let status = match &subject {
+                Subject::Object(object) => {
+                    let Some(status) = self.status_of(object, knowledge) else {
+                        continue;
+                    };
+                    if self.stored.get(object) == Some(&status) {
+                        continue;
+                    }
+                    Some(status)
+                }
+                Subject::Gone(object) => {
+                    if knowledge.world.report(object).is_some() {
+                        // It came back meanwhile.
+                        continue;
+                    }
+                    None
+                }
+                Subject::File(file) => file_status(knowledge.problems.of_file(file)),
+            };
+            self.tell(subject, status);
+        }
+    }
+
+    fn status_of(&mut self, object: &ObjectRef, knowledge: &Knowledge<'_>) -> Option<Status> {
+        let report = knowledge.world.report(object)?;
+        let keys = knowledge.world.keys_of(object);
+        if keys.iter().any(|key| (knowledge.pending)(key)) {
+            // Its keys name it again when they are done.
+            return None;
+        }
+        let programmed = match keys.iter().find_map(|key| (knowledge.failed)(key)) {
+            Some(reason) => Programmed::Failed(reason),
+            None => Programmed::Published(None),
+        };
+        let name = object.to_string();
+        let mut problems: Vec<Problem> = report.problems;
+        problems.extend(knowledge.problems.of(&name, keys.iter()).cloned());
+        problems.sort();
+        problems.dedup();
+        if problems.iter().any(|p| p.severity == Severity::Error) {
+            self.failing.insert(object.clone());
+        } else {
+            self.failing.remove(object);
+        }
+        self.metrics
+            .objects_with_problems
+            .set(self.failing.len() as i64);
+        Some(compute(&Input {
+            generation: report.generation,
+            problems: &problems,
+            targets: &report.targets,
+            programmed,
+            previous: self.stored.get(object),
+            now: &now(),
+        }))
+    }
+
+    fn tell(&mut self, subject: Subject, status: Option<Status>) {
+        let (writer, leadership) = (self.writer.clone(), self.leadership.clone());
+        self.busy.insert(subject.clone(), false);
+        let task = self.tasks.spawn({
+            let subject = subject.clone();
+            async move {
+                let result = match (&subject, &status) {
+                    (Subject::Object(object), Some(status)) => {
+                        leadership.guard(writer.write(object, status)).await
+                    }
+                    (Subject::Object(object) | Subject::Gone(object), _) => {
+                        leadership.guard(writer.remove(object)).await
+                    }
+                    (Subject::File(file), status) => {
+                        leadership
+                            .guard(writer.write_file(file, status.as_ref()))
+                            .await
+                    }
+                };
+                Told {
+                    subject,
+                    status,
+                    result,
+                }
+            }
+        });
+        self.running.insert(task.id(), subject);
+    }
+
+    /// Waits for the end of a write; for ever while none runs.
+    pub(super) async fn finish(&mut self) {
+        let Some(ended) = self.tasks.join_next_with_id().await else {
+            return std::future::pending().await;
+        };
+        self.ended(ended);
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Told), JoinError>) {
+        let told = match ended {
+            Ok((task, told)) => {
+                self.running.remove(&task);
+                told
+            }
+            Err(error) => {
+                if let Some(subject) = self.running.remove(&error.id()) {
+                    self.busy.remove(&subject);
+                }
+                return;
+            }
+        };
+        let again = self.busy.remove(&told.subject).unwrap_or_default();
+        if again {
+            self.due.mark(told.subject.clone(), Instant::now());
+        }
+        match told.result {
+            Some(Ok(())) => {
+                self.failures.remove(&told.subject);
+                match (told.subject, told.status) {
+                    (Subject::Object(object), Some(status)) => {
+                        self.metrics.statuses_written.inc();
+                        self.stored.insert(object, status);
+                    }
+                    (Subject::Object(object) | Subject::Gone(object), _) => {
+                        self.stored.remove(&object);
+                    }
+                    (Subject::File(_), _) => {}
+                }
+            }
+            Some(Err(error)) => {
+                self.metrics.write_failures.inc();
+                let failures = self.failures.entry(told.subject.clone()).or_default();
+                *failures += 1;
+                tracing::warn!(%error, failures, "a status was not written; it is tried again");
+                let at = Instant::now() + backoff::after(*failures);
+                self.due.mark(told.subject, at);
+            }
+            // The term ended: whoever leads next tells it.
+            None => {}
+        }
+    }
+
+    /// Stops writing: the term ended.
+    pub(super) fn stand_down(&mut self) {
+        self.tasks.abort_all();
+        self.due.clear();
+    }
+
+    /// Waits until what is being written is written.
+    pub(super) async fn drain(&mut self) {
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            self.ended(ended);
+        }
+    }
+}
+
+/// What is told of a manifest file; `None`: nothing is wrong with it.
+fn file_status(problems: &[Problem]) -> Option<Status> {
+    if problems.is_empty() {
+        return None;
+    }
+    Some(compute(&Input {
+        generation: 0,
+        problems,
+        targets: &[],
+        programmed: Programmed::Published(None),
+        previous: None,
+        now: &now(),
+    }))
+}
+
+fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
