@@ -95,7 +95,9 @@ async fn standalone(arguments: StandaloneArguments) -> Result<(), RunError> {
     shared.metrics.leader.set(1);
 
     let mut tasks = JoinSet::new();
-    shared.serve(arguments.mesh.metrics, &mut tasks, &stop).await?;
+    shared
+        .serve(arguments.mesh.metrics, &mut tasks, &stop)
+        .await?;
     let (keeper, news) = Keeper::new(
         Volumes::new(&arguments.out),
         shared.keeper_settings(&arguments.mesh, Duration::from_secs(60)),
@@ -140,7 +142,9 @@ async fn cluster(arguments: ClusterArguments) -> Result<(), RunError> {
     let (term, leadership) = Leadership::new();
 
     let mut tasks = JoinSet::new();
-    shared.serve(arguments.mesh.metrics, &mut tasks, &stop).await?;
+    shared
+        .serve(arguments.mesh.metrics, &mut tasks, &stop)
+        .await?;
     // The lease is given back when everything that writes has ended.
     let written = CancellationToken::new();
     let election = Election::new(

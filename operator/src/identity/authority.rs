@@ -99,9 +99,8 @@ impl Authority {
             .distinguished_name
             .push(DnType::CommonName, format!("Weft root of {trust_domain}"));
         // SPIFFE X509-SVID 3.2: a signing certificate is itself named by its trust domain.
-        params.subject_alt_names = vec![SanType::URI(
-            format!("spiffe://{trust_domain}").try_into()?,
-        )];
+        params.subject_alt_names =
+            vec![SanType::URI(format!("spiffe://{trust_domain}").try_into()?)];
         // No path length: the CA may later be split into a root and an intermediate.
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -128,7 +127,7 @@ impl Authority {
         })?);
         let chain = certificates("certificate chain", &stored.chain)?;
         let mut roots = certificates("trusted roots", &stored.roots)?;
-        roots.sort();
+        roots.sort_by(|a, b| a.as_ref().cmp(b.as_ref()));
         roots.dedup();
 
         let public_key = key.der_bytes();

@@ -13,9 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use weft_engine::identity::{SpiffeId, SpiffeIdError};
 
-use super::{
-    Account, Authority, AuthorityError, Identity, IdentityStore, StoreError, Verdict,
-};
+use super::{Account, Authority, AuthorityError, Identity, IdentityStore, StoreError, Verdict};
 use crate::{backoff, lease::Leadership, metrics::Metrics};
 
 /// Identities that are issued at the same time.
@@ -231,7 +229,9 @@ impl<S: IdentityStore> Keeper<S> {
     fn wake(&self) -> Instant {
         let next = match self.due.first() {
             // With every slot taken, the next end of a task is what wakes.
-            Some((at, _)) if self.tasks.len() < CONCURRENCY && self.authority.borrow().is_some() => {
+            Some((at, _))
+                if self.tasks.len() < CONCURRENCY && self.authority.borrow().is_some() =>
+            {
                 *at
             }
             _ => self.authority_due,

@@ -6,10 +6,10 @@
 
 /// The CA: a root of our own, or one that was given to us.
 mod authority;
-/// What an issued identity is, and whether a stored one still serves.
-mod leaf;
 /// Which accounts have an identity, and when each is issued again.
 mod keeper;
+/// What an issued identity is, and whether a stored one still serves.
+mod leaf;
 /// Secrets in a cluster.
 mod secrets;
 /// Directories as the kubelet lays out a Secret volume.

@@ -71,7 +71,11 @@ impl Secrets {
         };
         let api: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        bounded(&name, api.patch(ISSUER_ROLE, &params, &Patch::Apply(&binding))).await?;
+        bounded(
+            &name,
+            api.patch(ISSUER_ROLE, &params, &Patch::Apply(&binding)),
+        )
+        .await?;
         Ok(())
     }
 }
@@ -182,7 +186,11 @@ impl IdentityStore for Secrets {
         let Some(found) = found else {
             return Ok(());
         };
-        if found.metadata.labels.as_ref().and_then(|l| l.get(MANAGED_BY))
+        if found
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|l| l.get(MANAGED_BY))
             != Some(&MANAGED_BY_WEFT.to_owned())
         {
             return Ok(());

@@ -51,7 +51,9 @@ impl Leadership {
 
     /// Whether this operator may write now.
     pub fn holds(&self) -> bool {
-        self.term.borrow().is_some_and(|until| Instant::now() < until)
+        self.term
+            .borrow()
+            .is_some_and(|until| Instant::now() < until)
     }
 
     /// Waits until leadership was gained or lost.

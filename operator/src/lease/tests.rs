@@ -63,7 +63,10 @@ fn a_renewal_starts_the_wait_again_whatever_the_holders_clock_says() {
     let later = start + Duration::from_secs(9);
     assert_eq!(claim.step(Some(held_by("a", 1)), later), Step::Wait);
     let past_the_first = start + Duration::from_secs(12);
-    assert_eq!(claim.step(Some(held_by("a", 1)), past_the_first), Step::Wait);
+    assert_eq!(
+        claim.step(Some(held_by("a", 1)), past_the_first),
+        Step::Wait
+    );
     assert_eq!(
         claim.step(Some(held_by("a", 1)), later + LASTS),
         Step::Take { transitions: 5 }

@@ -135,7 +135,7 @@ impl Ledger {
     }
 
     /// How many documents are stored.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.names().count()
     }
 }

@@ -21,7 +21,7 @@ pub enum Joining {
 
 /// Who needs an identity.
 #[derive(Debug)]
-pub struct Accounts {
+pub(super) struct Accounts {
     joining: Joining,
     meshed: HashSet<String>,
     stale: bool,
@@ -30,7 +30,7 @@ pub struct Accounts {
 
 impl Accounts {
     /// Nobody yet; `wanted` is told once the world is complete.
-    pub fn new(joining: Joining, wanted: tokio::sync::watch::Sender<Wanted>) -> Self {
+    pub(super) fn new(joining: Joining, wanted: tokio::sync::watch::Sender<Wanted>) -> Self {
         Self {
             joining,
             meshed: HashSet::new(),
@@ -40,7 +40,7 @@ impl Accounts {
     }
 
     /// Sees an object on its way into the world.
-    pub fn see(&mut self, object: &Object) {
+    pub(super) fn see(&mut self, object: &Object) {
         match object {
             Object::Namespace(namespace) => {
                 let name = namespace.metadata.name.clone().unwrap_or_default();
@@ -63,7 +63,7 @@ impl Accounts {
     }
 
     /// Sees an object go.
-    pub fn see_gone(&mut self, object: &ObjectRef) {
+    pub(super) fn see_gone(&mut self, object: &ObjectRef) {
         match object.kind {
             Kind::Namespace => self.stale |= self.meshed.remove(&object.name),
             Kind::Pod | Kind::ServiceAccount => self.stale = true,
@@ -72,12 +72,12 @@ impl Accounts {
     }
 
     /// Whether the last answer may be wrong.
-    pub fn is_stale(&self) -> bool {
+    pub(super) fn is_stale(&self) -> bool {
         self.stale
     }
 
     /// Tells who needs an identity, if that changed.
-    pub fn tell(&mut self, world: &World) {
+    pub(super) fn tell(&mut self, world: &World) {
         self.stale = false;
         let wanted: BTreeSet<_> = world
             .service_accounts()

@@ -14,7 +14,7 @@ use weft_engine::{
 ///
 /// A document with findings is published all the same: what cannot be enforced in it fails
 /// closed in every proxy, and the rest of it serves.
-pub fn check(document: &Document) -> Vec<Problem> {
+pub(super) fn check(document: &Document) -> Vec<Problem> {
     match document {
         Document::Service(service) => check_service(service),
         Document::Inbound(inbound) => check_policies(&inbound.authorization),

@@ -111,7 +111,7 @@ impl<P: Publisher> Documents<P> {
 
     /// How many documents are stored.
     pub(super) fn stored(&self) -> usize {
-        self.ledger.len()
+        self.ledger.count()
     }
 
     /// A key's documents may have changed.

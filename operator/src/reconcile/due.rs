@@ -10,14 +10,14 @@ use tokio::time::Instant;
 /// Marking a thing that waits already never puts it off: a burst of changes is one piece of
 /// work, and one that never ends cannot starve it.
 #[derive(Debug)]
-pub struct Due<T> {
+pub(super) struct Due<T> {
     by_time: BTreeSet<(Instant, T)>,
     times: HashMap<T, Instant>,
 }
 
 impl<T: Clone + Ord + Hash> Due<T> {
     /// Nothing waits.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             by_time: BTreeSet::new(),
             times: HashMap::new(),
@@ -25,7 +25,7 @@ impl<T: Clone + Ord + Hash> Due<T> {
     }
 
     /// Takes `thing` from `at` on, or sooner if it was to be taken sooner.
-    pub fn mark(&mut self, thing: T, at: Instant) {
+    pub(super) fn mark(&mut self, thing: T, at: Instant) {
         if let Some(before) = self.times.get(&thing).copied() {
             if before <= at {
                 return;
@@ -37,7 +37,7 @@ impl<T: Clone + Ord + Hash> Due<T> {
     }
 
     /// The next thing whose moment has come.
-    pub fn take(&mut self, now: Instant) -> Option<T> {
+    pub(super) fn take(&mut self, now: Instant) -> Option<T> {
         if self.by_time.first()?.0 > now {
             return None;
         }
@@ -47,34 +47,29 @@ impl<T: Clone + Ord + Hash> Due<T> {
     }
 
     /// Forgets a thing.
-    pub fn forget(&mut self, thing: &T) {
+    pub(super) fn forget(&mut self, thing: &T) {
         if let Some(at) = self.times.remove(thing) {
             self.by_time.remove(&(at, thing.clone()));
         }
     }
 
     /// When the next thing may be taken.
-    pub fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Instant> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
     /// Whether a thing waits.
-    pub fn contains(&self, thing: &T) -> bool {
+    pub(super) fn contains(&self, thing: &T) -> bool {
         self.times.contains_key(thing)
     }
 
     /// How many wait.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.times.len()
     }
 
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.times.is_empty()
-    }
-
     /// Nothing waits any more.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.times.clear();
         self.by_time.clear();
     }

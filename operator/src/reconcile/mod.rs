@@ -39,8 +39,8 @@ use crate::{
     status::StatusWriter,
 };
 
-pub use accounts::Joining;
 use accounts::Accounts;
+pub use accounts::Joining;
 use documents::Documents;
 use problems::Problems;
 use statuses::{Knowledge, Statuses};
@@ -216,8 +216,7 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
             }
             Change::Unreadable { object, problem } => {
                 tracing::warn!(%problem, "an object cannot be read; its last good meaning stays");
-                self.problems
-                    .unreadable(&object.to_string(), Some(problem));
+                self.problems.unreadable(&object.to_string(), Some(problem));
                 self.statuses.mark(object);
             }
             Change::File { file, problems } => {
@@ -253,7 +252,8 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
         let dirty = self.world.take_dirty();
         if !self.writing {
             if !self.leadership.holds() {
-                self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+                self.ready
+                    .send_if_modified(|ready| !std::mem::replace(ready, true));
             }
             return;
         }

@@ -5,7 +5,7 @@ use weft_engine::problem::Problem;
 
 /// What is wrong, by where it was found; places without a problem take no room.
 #[derive(Debug, Default)]
-pub struct Problems {
+pub(super) struct Problems {
     by_key: HashMap<Key, Vec<Problem>>,
     by_file: BTreeMap<String, Vec<Problem>>,
     unreadable: HashMap<String, Problem>,
@@ -13,7 +13,7 @@ pub struct Problems {
 
 impl Problems {
     /// What lowering a key found. Gives back whose problems came, went or stayed.
-    pub fn found(&mut self, key: &Key, problems: Vec<Problem>) -> BTreeSet<String> {
+    pub(super) fn found(&mut self, key: &Key, problems: Vec<Problem>) -> BTreeSet<String> {
         let before = if problems.is_empty() {
             self.by_key.remove(key)
         } else {
@@ -23,7 +23,7 @@ impl Problems {
     }
 
     /// What reading a file found. Gives back whose problems came, went or stayed.
-    pub fn in_file(&mut self, file: &str, problems: Vec<Problem>) -> BTreeSet<String> {
+    pub(super) fn in_file(&mut self, file: &str, problems: Vec<Problem>) -> BTreeSet<String> {
         let before = if problems.is_empty() {
             self.by_file.remove(file)
         } else {
@@ -33,7 +33,7 @@ impl Problems {
     }
 
     /// An object cannot be read (`None`: it can).
-    pub fn unreadable(&mut self, object: &str, problem: Option<Problem>) {
+    pub(super) fn unreadable(&mut self, object: &str, problem: Option<Problem>) {
         match problem {
             Some(problem) => {
                 self.unreadable.insert(object.to_owned(), problem);
@@ -45,7 +45,7 @@ impl Problems {
     }
 
     /// What is wrong with an object, as far as these keys, the files and the reader know.
-    pub fn of<'a>(
+    pub(super) fn of<'a>(
         &'a self,
         object: &'a str,
         keys: impl Iterator<Item = &'a Key>,
@@ -58,12 +58,15 @@ impl Problems {
     }
 
     /// What is wrong with a file.
-    pub fn of_file(&self, file: &str) -> &[Problem] {
-        self.by_file.get(file).map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn of_file(&self, file: &str) -> &[Problem] {
+        self.by_file
+            .get(file)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// How many there are.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         let mut all: Vec<_> = self
             .by_key
             .values()

@@ -118,8 +118,7 @@ impl<W: StatusWriter> Statuses<W> {
             .objects_with_problems
             .set(self.failing.len() as i64);
         if self.stored.contains_key(object) {
-            self.due
-                .mark(Subject::Gone(object.clone()), Instant::now());
+            self.due.mark(Subject::Gone(object.clone()), Instant::now());
         }
     }
 
@@ -129,7 +128,11 @@ impl<W: StatusWriter> Statuses<W> {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.tasks.is_empty() && self.due.next().is_none_or(|at| at > Instant::now() + GATHER)
+        self.tasks.is_empty()
+            && self
+                .due
+                .next()
+                .is_none_or(|at| at > Instant::now() + GATHER)
     }
 
     /// When there is something to do.

@@ -78,7 +78,11 @@ pub async fn watch(
     watches.spawn(cluster.clone().typed::<Service>(Kind::Service));
     watches.spawn(cluster.clone().typed::<EndpointSlice>(Kind::EndpointSlice));
     watches.spawn(cluster.clone().typed::<Pod>(Kind::Pod));
-    watches.spawn(cluster.clone().typed::<ServiceAccount>(Kind::ServiceAccount));
+    watches.spawn(
+        cluster
+            .clone()
+            .typed::<ServiceAccount>(Kind::ServiceAccount),
+    );
     for kind in [Kind::VirtualRoute, Kind::MeshPolicy, Kind::AuthPolicy] {
         watches.spawn(cluster.clone().own(kind));
     }
@@ -104,8 +108,11 @@ impl Cluster {
             + 'static,
     {
         let api: Api<K> = Api::all(self.client.clone());
-        self.follow(name_of(kind), api, watcher::Config::default(), |seen| {
-            match seen {
+        self.follow(
+            name_of(kind),
+            api,
+            watcher::Config::default(),
+            |seen| match seen {
                 Seen::There(mut object) => {
                     object.trim();
                     Some(Change::Applied {
@@ -114,8 +121,8 @@ impl Cluster {
                     })
                 }
                 Seen::Gone(name) => Some(Change::Removed(name.of(kind))),
-            }
-        })
+            },
+        )
         .await;
     }
 
@@ -127,12 +134,15 @@ impl Cluster {
             api_version: resource.api_version.clone(),
             kind: resource.kind.clone(),
         };
-        self.follow(name_of(kind), api, watcher::Config::default(), move |seen| {
-            match seen {
+        self.follow(
+            name_of(kind),
+            api,
+            watcher::Config::default(),
+            move |seen| match seen {
                 Seen::There(object) => read(kind, object, &types),
                 Seen::Gone(name) => Some(Change::Removed(name.of(kind))),
-            }
-        })
+            },
+        )
         .await;
     }
 
@@ -160,7 +170,9 @@ impl Cluster {
                 _ => {
                     if !waited {
                         waited = true;
-                        tracing::info!("the Gateway API is not installed; Gateways are not watched");
+                        tracing::info!(
+                            "the Gateway API is not installed; Gateways are not watched"
+                        );
                         if self.listed().await.is_err() {
                             return;
                         }
@@ -379,13 +391,12 @@ pub(crate) fn name_of(kind: Kind) -> &'static str {
 fn hint(error: &watcher::Error) -> &'static str {
     use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
     match error {
-        InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) => {
-            match status.code {
-                404 => "is the kind installed? kubectl apply --server-side -k config/crd",
-                403 => "check the ClusterRole weft-operator and its binding",
-                _ => "check the API server",
-            }
-        }
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status)) => match status.code {
+            404 => "is the kind installed? kubectl apply --server-side -k config/crd",
+            403 => "check the ClusterRole weft-operator and its binding",
+            _ => "check the API server",
+        },
         InitialListFailed(_) | WatchStartFailed(_) | WatchFailed(_) => {
             "is the API server reachable?"
         }

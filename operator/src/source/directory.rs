@@ -136,7 +136,10 @@ impl Directory {
                 });
             }
         }
-        for path in changed.iter().filter(|path| !self.files.contains_key(*path)) {
+        for path in changed
+            .iter()
+            .filter(|path| !self.files.contains_key(*path))
+        {
             changes.push(Change::File {
                 file: shown(path, &self.root),
                 problems: Vec::new(),

@@ -42,7 +42,9 @@ pub enum StatusError {
         source: std::io::Error,
     },
     /// The API server refused.
-    #[error("status of {object}: {source}; check the ClusterRole weft-operator and the installed CRDs")]
+    #[error(
+        "status of {object}: {source}; check the ClusterRole weft-operator and the installed CRDs"
+    )]
     Api {
         /// The object.
         object: String,
@@ -50,7 +52,9 @@ pub enum StatusError {
         source: Box<kube::Error>,
     },
     /// The API server did not answer in time.
-    #[error("status of {object}: the API server did not answer within {seconds} s; is it reachable?")]
+    #[error(
+        "status of {object}: the API server did not answer within {seconds} s; is it reachable?"
+    )]
     Timeout {
         /// The object.
         object: String,
