@@ -1,8 +1,6 @@
 use std::{os::unix::fs::PermissionsExt, time::Duration};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use time::OffsetDateTime;
 use weft_engine::identity::SpiffeId;
 use zeroize::Zeroizing;
@@ -208,16 +206,25 @@ fn a_ca_that_cannot_do_its_work_is_refused_with_the_reason() {
         key: other.key.clone(),
         ..good.clone()
     };
-    assert!(matches!(refused(mismatch, now()), AuthorityError::KeyMismatch));
+    assert!(matches!(
+        refused(mismatch, now()),
+        AuthorityError::KeyMismatch
+    ));
 
     let late = now() + time::Duration::days(11 * 365);
-    assert!(matches!(refused(good.clone(), late), AuthorityError::Expired(_)));
+    assert!(matches!(
+        refused(good.clone(), late),
+        AuthorityError::Expired(_)
+    ));
 
     let empty = StoredAuthority {
         roots: String::new(),
         ..good.clone()
     };
-    assert!(matches!(refused(empty, now()), AuthorityError::Unreadable { .. }));
+    assert!(matches!(
+        refused(empty, now()),
+        AuthorityError::Unreadable { .. }
+    ));
 
     let (mut stray, _) = intermediate();
     stray.roots.clone_from(&other.roots);
@@ -230,7 +237,10 @@ fn a_ca_that_cannot_do_its_work_is_refused_with_the_reason() {
         key: leaf.key,
         roots: good.roots,
     };
-    assert!(matches!(refused(not_a_ca, now()), AuthorityError::NotACa(_)));
+    assert!(matches!(
+        refused(not_a_ca, now()),
+        AuthorityError::NotACa(_)
+    ));
 }
 
 #[test]
@@ -263,18 +273,27 @@ async fn an_identity_is_laid_out_as_a_secret_volume_and_swapped_as_one() {
     for name in ["tls.crt", "tls.key", "ca.crt"] {
         assert_eq!(target(name), std::path::Path::new("..data").join(name));
     }
-    let mode = std::fs::metadata(directory.join("tls.key")).unwrap().permissions().mode();
+    let mode = std::fs::metadata(directory.join("tls.key"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
 
     let second = authority.issue(&id("reviews"), DAY, now()).unwrap();
     volumes.write(&account, &second).await.unwrap();
     assert_ne!(target("..data"), before);
-    assert!(!directory.join(before).exists(), "the old one is left behind");
+    assert!(
+        !directory.join(before).exists(),
+        "the old one is left behind"
+    );
     let read = volumes.read(&account).await.unwrap().unwrap();
     assert_eq!(read.chain, second.chain);
     assert_eq!(*read.key, *second.key);
 
-    assert_eq!(volumes.list().await.unwrap(), std::slice::from_ref(&account));
+    assert_eq!(
+        volumes.list().await.unwrap(),
+        std::slice::from_ref(&account)
+    );
     volumes.remove(&account).await.unwrap();
     volumes.remove(&account).await.unwrap();
     assert!(volumes.list().await.unwrap().is_empty());

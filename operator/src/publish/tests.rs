@@ -43,7 +43,10 @@ fn our_own_write_coming_back_through_the_watch_is_no_news() {
     let mut ledger = Ledger::default();
     ledger.wrote(name("mesh"), "a".to_owned(), Some(7));
     ledger.wrote(name("mesh"), "b".to_owned(), Some(9));
-    assert!(!ledger.observe(saw("mesh", "a", 7)), "older than our last write");
+    assert!(
+        !ledger.observe(saw("mesh", "a", 7)),
+        "older than our last write"
+    );
     assert!(!ledger.observe(saw("mesh", "b", 9)), "our last write");
     assert!(!ledger.differs(&name("mesh"), "b"));
 }
@@ -52,7 +55,10 @@ fn our_own_write_coming_back_through_the_watch_is_no_news() {
 fn what_somebody_else_changes_or_deletes_is_looked_at_again() {
     let mut ledger = Ledger::default();
     ledger.wrote(name("mesh"), "a".to_owned(), Some(7));
-    assert!(ledger.observe(saw("mesh", "a", 8)), "edited under its old digest");
+    assert!(
+        ledger.observe(saw("mesh", "a", 8)),
+        "edited under its old digest"
+    );
     ledger.doubt(&name("mesh"));
     assert!(ledger.differs(&name("mesh"), "a"));
 
@@ -99,7 +105,10 @@ fn every_shard_of_a_services_endpoints_is_found_and_no_neighbours() {
     }
     let first = DocumentName::Endpoints("shop".to_owned(), "reviews".to_owned(), 0);
     let last = DocumentName::Endpoints("shop".to_owned(), "reviews".to_owned(), u32::MAX);
-    let found: Vec<_> = ledger.between(&first, &last).map(ToString::to_string).collect();
+    let found: Vec<_> = ledger
+        .between(&first, &last)
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(
         found,
         [
@@ -123,13 +132,28 @@ async fn files_are_replaced_whole_and_an_edited_one_is_noticed_after_a_restart()
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.len(), bytes);
     assert_eq!(Envelope::from_json(&text).unwrap(), envelope);
-    assert!(!files.survey().unwrap().differs(&name("mesh"), &envelope.digest));
+    assert!(
+        !files
+            .survey()
+            .unwrap()
+            .differs(&name("mesh"), &envelope.digest)
+    );
 
     std::fs::write(&path, text.replace("cluster.local", "evil.example")).unwrap();
-    assert!(files.survey().unwrap().differs(&name("mesh"), &envelope.digest));
+    assert!(
+        files
+            .survey()
+            .unwrap()
+            .differs(&name("mesh"), &envelope.digest)
+    );
 
     files.withdraw(&name("mesh")).await.unwrap();
     files.withdraw(&name("mesh")).await.unwrap();
     assert!(!path.exists());
-    assert_eq!(std::fs::read_dir(out.path().join("config")).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_dir(out.path().join("config"))
+            .unwrap()
+            .count(),
+        0
+    );
 }

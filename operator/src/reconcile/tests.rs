@@ -4,7 +4,8 @@ use tokio::time::Instant;
 use weft_crds::Key;
 use weft_engine::{
     documents::{
-        AuthAction, AuthRule, AuthorizationPolicy, Document, InboundDocument, RuleTo, Selector,
+        AuthAction, AuthRule, AuthorizationPolicy, Document, InboundDocument, PolicyMode, RuleTo,
+        Selector,
     },
     problem::{Code, Problem, Severity},
 };
@@ -52,7 +53,10 @@ fn an_objects_problems_are_those_of_its_keys_its_file_and_its_reader() {
     let mut problems = Problems::default();
     let key = Key::Service("shop".to_owned(), "reviews".to_owned());
     let object = "VirtualRoute shop/reviews";
-    problems.found(&key, vec![problem(object), problem("VirtualRoute shop/other")]);
+    problems.found(
+        &key,
+        vec![problem(object), problem("VirtualRoute shop/other")],
+    );
     problems.in_file("a.yaml", vec![problem("a.yaml")]);
     assert_eq!(problems.of(object, [&key].into_iter()).count(), 1);
     assert_eq!(problems.of(object, [].into_iter()).count(), 0);
@@ -78,7 +82,7 @@ fn a_document_is_checked_as_a_proxy_that_its_policies_select_would() {
             }],
             ..AuthRule::default()
         }],
-        ..AuthorizationPolicy::default()
+        mode: PolicyMode::Enforce,
     };
     let inbound = |authorization| {
         Document::Inbound(InboundDocument {
