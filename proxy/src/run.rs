@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     admin::{self, AdminState, LogFilter, Readiness},
     bootstrap::Bootstrap,
-    config::{ConfigStore, DirFeed, Keeper, LastGood},
+    config::{ApiError, ApiFeed, ApiServer, ConfigStore, DirFeed, Keeper, LastGood},
     drain::Drain,
     identity::{IdentityStore, Reloader},
     listen::{self, Door, ListenError},
@@ -47,7 +47,7 @@ pub enum StartError {
     Listen(#[from] ListenError),
     /// The Kubernetes API cannot be used.
     #[error("--config-api: {0}")]
-    Api(String),
+    Api(#[from] ApiError),
 }
 
 /// Runs the proxy to the end of its drain. `log_filter` is what `/logging` calls.
@@ -172,15 +172,17 @@ fn start_config(bootstrap: &Bootstrap, recorder: &Recorder) -> Result<ConfigStor
     let gateway = bootstrap.gateway.clone();
     let recorder = recorder.clone();
     let workload = bootstrap.workload();
-    match &bootstrap.config_dir {
-        Some(directory) => {
-            let feed = DirFeed::new(directory.clone());
-            let (keeper, store) = Keeper::new(feed, last_good, workload, gateway, recorder);
-            tokio::spawn(keeper.run());
-            Ok(store)
-        }
-        None => Err(StartError::Api("not built".to_owned())),
+    if let Some(directory) = &bootstrap.config_dir {
+        let feed = DirFeed::new(directory.clone());
+        let (keeper, store) = Keeper::new(feed, last_good, workload, gateway, recorder);
+        tokio::spawn(keeper.run());
+        return Ok(store);
     }
+    let server = ApiServer::find(bootstrap)?;
+    let feed = ApiFeed::new(server, &bootstrap.config_namespace);
+    let (keeper, store) = Keeper::new(feed, last_good, workload, gateway, recorder);
+    tokio::spawn(keeper.run());
+    Ok(store)
 }
 
 /// Resolves once everything is there that traffic needs; says every few seconds what is

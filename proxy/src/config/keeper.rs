@@ -131,7 +131,7 @@ impl<F: Feed> Keeper<F> {
             FeedEvent::Absent { name } => self.take_absence(&name),
             FeedEvent::Unreachable { name, reason } => {
                 tracing::warn!(document = %name, %reason, "config source not reachable; what is in use stays in use");
-                if !self.store.active().contains_key(&name)
+                if self.store.active_of(&name).is_none()
                     && let Some(json) = self.last_good.load(&name)
                 {
                     tracing::info!(document = %name, "taken from the last good state on disk");
@@ -182,7 +182,7 @@ impl<F: Feed> Keeper<F> {
 
     fn reject(&mut self, name: &DocumentName, error: &Rejection, is_fresh: bool) {
         self.metrics.counter(&CONFIG_RELOADS, &["rejected"]).inc();
-        let active = self.store.active().remove(name);
+        let active = self.store.active_of(name);
         tracing::error!(document = %name, %error, kept = active.is_some(), "document rejected");
         match active {
             Some(active) => {
@@ -199,7 +199,7 @@ impl<F: Feed> Keeper<F> {
     }
 
     fn take_absence(&mut self, name: &DocumentName) {
-        let was_active = self.store.active().contains_key(name);
+        let was_active = self.store.active_of(name).is_some();
         match name {
             // Without mesh-wide settings there is no trust domain: what is in use stays.
             DocumentName::Mesh => {
@@ -358,7 +358,7 @@ impl<F: Feed> Keeper<F> {
 
     fn set_active(&self, name: &DocumentName, document: Option<ActiveDocument>) {
         let text = name.to_string();
-        let before = self.store.active().remove(name);
+        let before = self.store.active_of(name);
         if let Some(before) = before {
             self.metrics.remove(&CONFIG_INFO, &[&text, &before.digest]);
         }

@@ -1,6 +1,8 @@
 //! Config documents in, views out. A view is immutable and swapped whole when one of its
 //! documents changes; whoever holds the old one finishes with it. In flow order:
 
+/// Documents as ConfigMaps, over the Kubernetes API.
+mod api;
 /// Documents as files of a directory.
 mod dir;
 /// Follows documents by name: the contract of the two feeds.
@@ -18,6 +20,7 @@ mod keeper;
 mod store;
 mod view;
 
+pub use api::{ApiError, ApiFeed, ApiServer};
 pub use dir::DirFeed;
 pub use feed::{Feed, FeedEvent};
 pub use keeper::Keeper;

@@ -177,6 +177,10 @@ impl ConfigStore {
         self.lock_active().clone()
     }
 
+    pub(super) fn active_of(&self, name: &DocumentName) -> Option<ActiveDocument> {
+        self.lock_active().get(name).cloned()
+    }
+
     async fn load<T>(&self, name: &DocumentName, found: impl Fn() -> Option<T>) -> Option<T> {
         let mut changes = self.changes();
         if self.is_absent(name) {
