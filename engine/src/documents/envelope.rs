@@ -1,6 +1,7 @@
 //! The envelope that every document travels in.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
@@ -30,7 +31,7 @@ pub enum Document {
 }
 
 /// A document with its version and digest, as it is stored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
     /// Always [`VERSION`] when written by this build.
@@ -40,6 +41,28 @@ pub struct Envelope {
     /// The document itself.
     #[serde(flatten)]
     pub document: Document,
+}
+
+impl<'de> Deserialize<'de> for Envelope {
+    /// By hand, because a derived `flatten` reads the document out of serde's own buffer, and
+    /// from there a map's key `"9080"` can no longer become a port.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Stored {
+            api_version: String,
+            digest: String,
+            kind: String,
+            spec: Value,
+        }
+        let stored = Stored::deserialize(deserializer)?;
+        let document = serde_json::json!({"kind": stored.kind, "spec": stored.spec});
+        Ok(Self {
+            api_version: stored.api_version,
+            digest: stored.digest,
+            document: serde_json::from_value(document).map_err(D::Error::custom)?,
+        })
+    }
 }
 
 /// Why stored bytes are not a document.
@@ -158,3 +181,6 @@ fn collect_unknown(
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;
