@@ -13,7 +13,7 @@ use super::{
 pub const VERSION: &str = "weft.dev/config/v1";
 
 /// One document of any kind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", content = "spec")]
 pub enum Document {
     /// Mesh-wide settings: trust, defaults, mesh-wide authorization.
@@ -89,6 +89,41 @@ pub enum EnvelopeError {
         /// The digest of the content.
         expected: String,
     },
+}
+
+// By hand: serde's own code for a tagged enum buffers the content in a form in which a map key
+// of JSON is a string for good, and every map keyed by port would be refused.
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Tagged {
+            kind: String,
+            spec: Value,
+        }
+        fn read<T: serde::de::DeserializeOwned, E: Error>(spec: Value) -> Result<T, E> {
+            serde_json::from_value(spec).map_err(E::custom)
+        }
+        let Tagged { kind, spec } = Tagged::deserialize(deserializer)?;
+        Ok(match &*kind {
+            "Mesh" => Self::Mesh(read(spec)?),
+            "Index" => Self::Index(read(spec)?),
+            "Service" => Self::Service(read(spec)?),
+            "Endpoints" => Self::Endpoints(read(spec)?),
+            "Inbound" => Self::Inbound(read(spec)?),
+            "Gateway" => Self::Gateway(read(spec)?),
+            other => {
+                const KINDS: &[&str] = &[
+                    "Mesh",
+                    "Index",
+                    "Service",
+                    "Endpoints",
+                    "Inbound",
+                    "Gateway",
+                ];
+                return Err(D::Error::unknown_variant(other, KINDS));
+            }
+        })
+    }
 }
 
 impl Document {

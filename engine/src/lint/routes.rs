@@ -28,12 +28,11 @@ pub(super) fn lint(rules: &[HttpRule], listener: Option<&str>, problems: &mut Ve
             .and_then(|rule| rule.matches.get(place))
             .unwrap_or(&everything)
     };
-    // Rule → its alternatives: how many, and the covering rule of each that is covered.
-    let mut covered: BTreeMap<usize, (usize, BTreeMap<(usize, usize), usize>)> = BTreeMap::new();
+    let mut reaches: BTreeMap<usize, Reach> = BTreeMap::new();
     for (at, narrow) in alternatives.iter().enumerate() {
         let position = narrow.precedence.position();
-        let entry = covered.entry(position.0).or_default();
-        entry.0 += 1;
+        let reach = reaches.entry(position.0).or_default();
+        reach.alternatives += 1;
         let winner = alternatives.iter().take(at).find(|wide| {
             wide.covers_target_of(narrow)
                 && cover::conditions(conditions(wide.precedence.position()), conditions(position))
@@ -42,27 +41,32 @@ pub(super) fn lint(rules: &[HttpRule], listener: Option<&str>, problems: &mut Ve
             let winner = winner.precedence.position().0;
             // Repetition within a rule hides nothing from anybody.
             if winner == position.0 {
-                entry.0 -= 1;
+                reach.alternatives -= 1;
             } else {
-                entry.1.insert((position.1, position.2), winner);
+                reach.covered.push((position.1, winner));
             }
         }
     }
-    for (at, (count, winners)) in covered {
-        let (Some(rule), Some((place, winner))) = (
-            rules.get(at),
-            winners
-                .iter()
-                .next()
-                .and_then(|(place, winner)| Some((place.0, rules.get(*winner)?))),
-        ) else {
-            continue;
-        };
-        problems.push(hidden(rule, place, winner, winners.len() >= count));
+    for (at, reach) in reaches {
+        let wholly = reach.covered.len() >= reach.alternatives;
+        let first = reach.covered.iter().min();
+        if let Some((place, winner)) = first
+            && let (Some(rule), Some(winner)) = (rules.get(at), rules.get(*winner))
+        {
+            problems.push(hidden(rule, *place, winner, wholly));
+        }
     }
     if let Some(listener) = listener {
         outside_listener(rules, listener, problems);
     }
+}
+
+/// How a rule may be reached.
+#[derive(Default)]
+struct Reach {
+    alternatives: usize,
+    /// The place of each match that another rule covers, and that rule.
+    covered: Vec<(usize, usize)>,
 }
 
 fn hidden(rule: &HttpRule, place: usize, winner: &HttpRule, wholly: bool) -> Problem {
