@@ -15,7 +15,7 @@ phase "lint" 40 hack/lint.sh
 phase "build" 25 cargo build --workspace --all-targets --locked
 if has_kubernetes; then
   phase "etcd and kube-apiserver" 25 \
-    cargo run --quiet --locked -p weft-e2e --bin weft-controlplane -- build
+    cargo run --locked -p weft-e2e --bin weft-controlplane -- build
   phase "tests" 25 cargo test --workspace --locked --no-fail-fast
 else
   why="neither Go nor KUBEBUILDER_ASSETS is there to get a kube-apiserver from"
@@ -28,7 +28,7 @@ else
 fi
 if [ "$(uname -s)" = Linux ]; then
   # The debug programs stand already, and keep every claim with time to spare.
-  phase "demo" 10 cargo run --quiet --locked -p weft-e2e --bin demo -- --once
+  phase "demo" 10 cargo run --locked -p weft-e2e --bin demo -- --once
 else
   skip "the demo" "it needs every 127.x.y.z address, which only Linux has without set-up"
 fi
