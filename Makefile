@@ -34,7 +34,7 @@ fmt: ## format the code
 
 .PHONY: crds
 crds: ## regenerate config/crd from the types in crds/
-	$(CARGO) run --quiet -p weft-crds --bin crdgen
+	$(CARGO) run --quiet -p weft-crds --bin weft-crdgen
 
 .PHONY: e2e
 e2e: ## the tests against a real Kubernetes API; STORY=part-of-a-name picks some

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 committed=$(mktemp -d)
 trap 'rm -rf "$committed"' EXIT
 cp -a config/crd/. "$committed"
-cargo run --locked -p weft-crds --bin crdgen
+cargo run --locked -p weft-crds --bin weft-crdgen
 if ! diff -ru "$committed" config/crd; then
   # A check changes nothing, even when it fails.
   rm -rf config/crd
