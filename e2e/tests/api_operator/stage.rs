@@ -39,7 +39,7 @@ pub(crate) struct Stage {
     pub(crate) client: Client,
     /// The test's own namespace.
     pub(crate) namespace: String,
-    /// What the operator uses: its own service account where `config/rbac` says what that may do.
+    /// What the operator uses: its own service account, with the rights of `config/rbac`.
     pub(crate) operator_kubeconfig: PathBuf,
     _turn: MutexGuard<'static, ()>,
 }
@@ -49,8 +49,6 @@ impl Stage {
         let turn = TURN.lock().await;
         let plane = ControlPlane::shared().await.unwrap();
         plane.install_crds().await.unwrap();
-        plane.create_namespace(SYSTEM, &[]).await.unwrap();
-        plane.create_namespace(CONFIG, &[]).await.unwrap();
         let operator_kubeconfig = permissions(plane).await;
         plane
             .create_namespace(namespace, &[("weft.dev/inject", "enabled")])
@@ -259,14 +257,18 @@ fn insert(found: &mut BTreeMap<String, String>, kind: &str, meta: &ObjectMeta) {
     );
 }
 
-/// The rights of the operator, as they are shipped, and a kubeconfig that has just these.
+/// Weft's namespaces and the rights of its operator, as they are shipped, and a kubeconfig that has
+/// just these.
 async fn permissions(plane: &ControlPlane) -> PathBuf {
-    let rbac = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/rbac");
-    plane
-        .kubectl()
-        .run(&["apply", "--server-side", "-k", &rbac.to_string_lossy()])
-        .await
-        .unwrap();
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+    for part in ["operator", "rbac"] {
+        let part = config.join(part);
+        plane
+            .kubectl()
+            .run(&["apply", "--server-side", "-k", &part.to_string_lossy()])
+            .await
+            .unwrap();
+    }
     plane
         .service_account_kubeconfig(SYSTEM, "weft-operator")
         .await
