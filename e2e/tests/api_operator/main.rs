@@ -23,3 +23,9 @@ mod identities;
 
 /// Statuses that tools understand.
 mod statuses;
+
+/// What others break, and outages.
+mod repair;
+
+/// Least privilege.
+mod permissions;
