@@ -134,6 +134,38 @@ pub struct GatewayListener {
     pub protocol: String,
     /// Hosts it serves; absent: all.
     pub hostname: Option<String>,
+    /// Whose routes it takes.
+    pub allowed_routes: AllowedRoutes,
+}
+
+/// Whose routes a listener takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AllowedRoutes {
+    /// Of which namespaces.
+    pub namespaces: AllowedNamespaces,
+}
+
+/// Namespaces that a listener takes routes of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AllowedNamespaces {
+    /// Which.
+    pub from: AllowedFrom,
+}
+
+/// Gateway API's FromNamespaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AllowedFrom {
+    /// Every namespace.
+    All,
+    /// The Gateway's own.
+    #[default]
+    Same,
+    /// By label; not served, so none.
+    Selector,
+    /// None.
+    None,
 }
 
 /// One input object.

@@ -1,0 +1,340 @@
+//! What runs: Services, EndpointSlices, Pods, Gateways, accounts; and what a change of one of
+//! them touches.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use weft_engine::documents::IndexDocument;
+
+use super::{
+    Key, World,
+    facts::{GatewayFacts, Name, PodFacts, ServiceFacts, SliceFacts, Target},
+};
+use crate::{
+    lower::shards,
+    object::{Kind, ObjectRef},
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    pub(crate) services: BTreeMap<Name, ServiceFacts>,
+    pub(crate) slices: BTreeMap<Name, SliceFacts>,
+    pub(crate) pods: BTreeMap<Name, PodFacts>,
+    pub(crate) gateways: BTreeMap<Name, GatewayFacts>,
+    pub(super) accounts: BTreeSet<Name>,
+    /// How many objects of any kind are known in a namespace.
+    pub(crate) namespaces: BTreeMap<String, usize>,
+    /// Every object that is known, to count each once.
+    known: BTreeSet<ObjectRef>,
+    /// Service → the names of its slices.
+    pub(crate) slices_of: BTreeMap<Name, BTreeSet<String>>,
+    /// ClusterIP → the Services that claim it; more than one only while one replaces another.
+    pub(crate) claims: BTreeMap<IpAddr, BTreeSet<Name>>,
+    /// Pod → the slices that name it.
+    slices_by_pod: BTreeMap<Name, BTreeSet<String>>,
+    /// Address → the slices that hold it without naming a pod, by `(namespace, slice)`.
+    slices_by_address: BTreeMap<IpAddr, BTreeSet<Name>>,
+    /// Address → the pod that has it.
+    pub(crate) pods_by_address: BTreeMap<IpAddr, BTreeSet<Name>>,
+}
+
+impl Inventory {
+    /// The pod behind an endpoint: by name, else by address.
+    pub(crate) fn pod(
+        &self,
+        namespace: &str,
+        pod: Option<&str>,
+        address: IpAddr,
+    ) -> Option<(&Name, &PodFacts)> {
+        let named = pod.and_then(|pod| {
+            self.pods
+                .get_key_value(&(namespace.to_owned(), pod.to_owned()))
+        });
+        named.or_else(|| {
+            if pod.is_some() {
+                return None;
+            }
+            let name = self.pods_by_address.get(&address)?.first()?;
+            self.pods.get_key_value(name)
+        })
+    }
+
+    /// The slices of a Service, by name.
+    pub(crate) fn slices<'w>(
+        &'w self,
+        service: &'w Name,
+    ) -> impl Iterator<Item = &'w SliceFacts> + 'w {
+        self.slices_of
+            .get(service)
+            .into_iter()
+            .flatten()
+            .filter_map(|slice| self.slices.get(&(service.0.clone(), slice.clone())))
+    }
+
+    /// The names of the Services of a namespace.
+    pub(crate) fn services_in<'w>(
+        &'w self,
+        namespace: &str,
+    ) -> impl Iterator<Item = (&'w Name, &'w ServiceFacts)> + use<'w> {
+        let namespace = namespace.to_owned();
+        self.services
+            .range((namespace.clone(), String::new())..)
+            .take_while(move |((of, _), _)| *of == namespace)
+    }
+}
+
+impl World {
+    pub(super) fn put_service(&mut self, name: &Name, facts: Option<ServiceFacts>) {
+        let old = self.inventory.services.get(name);
+        if old == facts.as_ref() {
+            return;
+        }
+        let addresses = |facts: Option<&ServiceFacts>| -> BTreeSet<IpAddr> {
+            facts
+                .into_iter()
+                .flat_map(|facts| facts.cluster_ips.clone())
+                .collect()
+        };
+        let ports = |facts: Option<&ServiceFacts>| {
+            facts.map(|facts| {
+                let ports = facts.ports.iter();
+                ports.map(|port| port.port).collect::<Vec<_>>()
+            })
+        };
+        let (before, after) = (addresses(old), addresses(facts.as_ref()));
+        let same_ports = ports(old) == ports(facts.as_ref());
+        for address in before.symmetric_difference(&after) {
+            let claims = self.inventory.claims.entry(*address).or_default();
+            if after.contains(address) {
+                claims.insert(name.clone());
+            } else {
+                claims.remove(name);
+            }
+            if claims.is_empty() {
+                self.inventory.claims.remove(address);
+            }
+            self.dirty
+                .insert(Key::Index(IndexDocument::shard_of(*address)));
+        }
+        match facts {
+            Some(facts) => self.inventory.services.insert(name.clone(), facts),
+            None => self.inventory.services.remove(name),
+        };
+        let (namespace, service) = name.clone();
+        self.dirty.extend([
+            Key::Service(namespace.clone(), service.clone()),
+            Key::Endpoints(namespace.clone(), service),
+            Key::Inbound(namespace),
+        ]);
+        if !same_ports {
+            self.touch_forwarders(name);
+        }
+    }
+
+    pub(super) fn put_slice(&mut self, name: &Name, facts: Option<SliceFacts>) {
+        let old = self.inventory.slices.get(name).cloned();
+        if old == facts {
+            return;
+        }
+        let services: BTreeSet<Name> = old
+            .iter()
+            .chain(&facts)
+            .map(|facts| (name.0.clone(), facts.service.clone()))
+            .collect();
+        let before: Vec<usize> = services
+            .iter()
+            .map(|service| shards(&self.inventory, service))
+            .collect();
+        if let Some(old) = &old {
+            self.index_slice(name, old, false);
+        }
+        if let Some(new) = &facts {
+            self.index_slice(name, new, true);
+        }
+        match facts {
+            Some(facts) => self.inventory.slices.insert(name.clone(), facts),
+            None => self.inventory.slices.remove(name),
+        };
+        for (service, before) in services.into_iter().zip(before) {
+            let named = self
+                .inventory
+                .services
+                .get(&service)
+                .is_some_and(ServiceFacts::has_named_targets);
+            if shards(&self.inventory, &service) != before {
+                self.dirty
+                    .insert(Key::Service(service.0.clone(), service.1.clone()));
+            }
+            if named {
+                self.dirty.insert(Key::Inbound(service.0.clone()));
+            }
+            self.dirty.insert(Key::Endpoints(service.0, service.1));
+        }
+    }
+
+    fn index_slice(&mut self, name: &Name, facts: &SliceFacts, present: bool) {
+        let (namespace, slice) = name;
+        edit(
+            &mut self.inventory.slices_of,
+            (namespace.clone(), facts.service.clone()),
+            slice.clone(),
+            present,
+        );
+        for endpoint in &facts.endpoints {
+            match &endpoint.pod {
+                Some(pod) => edit(
+                    &mut self.inventory.slices_by_pod,
+                    (namespace.clone(), pod.clone()),
+                    slice.clone(),
+                    present,
+                ),
+                None => edit(
+                    &mut self.inventory.slices_by_address,
+                    endpoint.address,
+                    name.clone(),
+                    present,
+                ),
+            }
+        }
+    }
+
+    pub(super) fn put_pod(&mut self, name: &Name, facts: Option<PodFacts>) {
+        let old = self.inventory.pods.get(name).cloned();
+        if old == facts {
+            return;
+        }
+        for (facts, present) in [(&old, false), (&facts, true)] {
+            for address in facts.iter().flat_map(|facts| &facts.ips) {
+                edit(
+                    &mut self.inventory.pods_by_address,
+                    *address,
+                    name.clone(),
+                    present,
+                );
+            }
+        }
+        let mut slices: BTreeSet<Name> = self
+            .inventory
+            .slices_by_pod
+            .get(name)
+            .into_iter()
+            .flatten()
+            .map(|slice| (name.0.clone(), slice.clone()))
+            .collect();
+        for address in old.iter().chain(&facts).flat_map(|facts| &facts.ips) {
+            let by_address = self.inventory.slices_by_address.get(address);
+            slices.extend(by_address.into_iter().flatten().cloned());
+        }
+        match facts {
+            Some(facts) => self.inventory.pods.insert(name.clone(), facts),
+            None => self.inventory.pods.remove(name),
+        };
+        for slice in slices {
+            if let Some(facts) = self.inventory.slices.get(&slice) {
+                self.dirty
+                    .insert(Key::Endpoints(slice.0, facts.service.clone()));
+            }
+        }
+    }
+
+    pub(super) fn put_gateway(&mut self, name: &Name, facts: Option<GatewayFacts>) {
+        if self.inventory.gateways.get(name) == facts.as_ref() {
+            return;
+        }
+        match facts {
+            Some(facts) => self.inventory.gateways.insert(name.clone(), facts),
+            None => self.inventory.gateways.remove(name),
+        };
+        self.dirty
+            .insert(Key::Gateway(name.0.clone(), name.1.clone()));
+    }
+
+    /// Routes that forward to a Service say whether it exists.
+    fn touch_forwarders(&mut self, service: &Name) {
+        let routes = self.forwarders.get(service).cloned().unwrap_or_default();
+        for (namespace, name) in routes {
+            let keys = self.keys_of(&ObjectRef::new(Kind::VirtualRoute, namespace, name));
+            self.dirty.extend(keys);
+        }
+    }
+
+    /// Counts an object in its namespace. A namespace that comes or goes has its inbound
+    /// document with it: a proxy asks for it before anything else.
+    pub(super) fn know(&mut self, reference: &ObjectRef) {
+        if !self.inventory.known.insert(reference.clone()) {
+            return;
+        }
+        if reference.kind == Kind::ServiceAccount {
+            let account = (reference.namespace.clone(), reference.name.clone());
+            self.inventory.accounts.insert(account);
+        }
+        let namespace = namespace_of(reference);
+        let count = self
+            .inventory
+            .namespaces
+            .entry(namespace.clone())
+            .or_default();
+        *count += 1;
+        if *count == 1 {
+            self.dirty.insert(Key::Inbound(namespace));
+        }
+    }
+
+    pub(super) fn forget(&mut self, reference: &ObjectRef) {
+        if !self.inventory.known.remove(reference) {
+            return;
+        }
+        if reference.kind == Kind::ServiceAccount {
+            let account = (reference.namespace.clone(), reference.name.clone());
+            self.inventory.accounts.remove(&account);
+        }
+        let namespace = namespace_of(reference);
+        if let Some(count) = self.inventory.namespaces.get_mut(&namespace) {
+            *count -= 1;
+            if *count == 0 {
+                self.inventory.namespaces.remove(&namespace);
+                self.dirty.insert(Key::Inbound(namespace));
+            }
+        }
+    }
+
+    /// The policies and routes that speak for a target.
+    pub(crate) fn attached(
+        &self,
+        target: &Target,
+        kind: Kind,
+    ) -> impl Iterator<Item = Name> + use<'_> {
+        self.attached
+            .get(target)
+            .into_iter()
+            .flatten()
+            .filter(move |(of, _, _)| *of == kind)
+            .map(|(_, namespace, name)| (namespace.clone(), name.clone()))
+    }
+}
+
+fn namespace_of(reference: &ObjectRef) -> String {
+    match reference.kind {
+        Kind::Namespace => reference.name.clone(),
+        _ => reference.namespace.clone(),
+    }
+}
+
+/// Adds to or takes from a set of an index, which holds no empty sets.
+pub(super) fn edit<K: Ord + Clone, V: Ord>(
+    index: &mut BTreeMap<K, BTreeSet<V>>,
+    key: K,
+    value: V,
+    present: bool,
+) {
+    if present {
+        index.entry(key).or_default().insert(value);
+    } else if let Some(values) = index.get_mut(&key) {
+        values.remove(&value);
+        if values.is_empty() {
+            index.remove(&key);
+        }
+    }
+}
