@@ -185,9 +185,8 @@ impl Arrived<'_> {
                     .ok_or(Refusal::NotConfigured("no_inbound_config"))?;
                 Scope::Inbound(&inbound, *port)
             }
-            (Place::App, _) => {
-                return self.pass_through(observation, parts, hop, &authority).await;
-            }
+            // Redirected to what is no service: the listener hands such bytes on unread.
+            (Place::App, _) => return Err(Refusal::NotConfigured("no_service_config")),
         };
 
         let target = parts.uri.path_and_query().cloned();
@@ -433,37 +432,6 @@ impl Arrived<'_> {
             activity,
             upgrade: hop.upgrade,
         })))
-    }
-
-    /// A redirected connection to an address that is no service's: handed on as it is.
-    async fn pass_through(
-        self,
-        observation: &mut Observation,
-        parts: Parts,
-        hop: headers::HopByHop,
-        authority: &str,
-    ) -> Result<Reply, Refusal> {
-        let Target::Passthrough(address) = self.context.connection.target else {
-            return Err(Refusal::NotConfigured("no_target"));
-        };
-        let cluster = Upstreams::app(&self.context.worker, address);
-        let path = parts.uri.path_and_query().cloned();
-        let authority = Authority::try_from(authority)
-            .ok()
-            .or_else(|| default_authority(&cluster));
-        let no_labels = BTreeMap::new();
-        self.forward(
-            observation,
-            parts,
-            hop,
-            None,
-            cluster,
-            &no_labels,
-            None,
-            authority,
-            path,
-        )
-        .await
     }
 }
 
