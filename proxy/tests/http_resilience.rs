@@ -249,11 +249,7 @@ async fn a_server_that_closes_idle_connections_is_no_failure() {
     });
     let members = [Member::plain(address)];
     mesh.service(("shop", "reviews"), 9080, Protocol::Http, &members, |_| {});
-    let proxy = mesh
-        .proxy("web", "frontend")
-        .arg("--workers", 1)
-        .start()
-        .await;
+    let proxy = mesh.proxy("web", "frontend").workers(1).start().await;
     let mut client = Client::http1(proxy.outbound).await;
     for n in 0..10 {
         assert_eq!(client.get(HOST, "/").await.status, 200, "request {n}");
@@ -287,11 +283,7 @@ async fn connections_are_reused_and_a_full_pool_is_an_overflow() {
             };
         },
     );
-    let proxy = mesh
-        .proxy("web", "frontend")
-        .arg("--workers", 1)
-        .start()
-        .await;
+    let proxy = mesh.proxy("web", "frontend").workers(1).start().await;
     let mut client = Client::http1(proxy.outbound).await;
     for _ in 0..20 {
         assert_eq!(client.get(HOST, "/").await.status, 200);

@@ -84,6 +84,14 @@ impl ProxyBuilder {
         self
     }
 
+    /// Another number of workers than two.
+    pub fn workers(mut self, count: usize) -> Self {
+        if let Some(at) = self.arguments.iter().position(|flag| flag == "--workers") {
+            self.arguments[at + 1] = count.to_string();
+        }
+        self
+    }
+
     /// A listener for one service port.
     pub fn outbound_bind(self, listen: SocketAddr, service: &str) -> Self {
         self.arg("--outbound-bind", format!("{listen}={service}"))

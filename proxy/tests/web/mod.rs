@@ -266,15 +266,11 @@ impl Shop {
         let mut instances = Vec::new();
         for (pod, app) in places {
             let builder = mesh.proxy("shop", "reviews").inbound_bind(pod, app);
-            let proxy = builder.arg("--workers", 1).start().await;
+            let proxy = builder.workers(1).start().await;
             instances.push(Instance { pod, app, proxy });
         }
         let shop = Self {
-            client: mesh
-                .proxy("web", "frontend")
-                .arg("--workers", 1)
-                .start()
-                .await,
+            client: mesh.proxy("web", "frontend").workers(1).start().await,
             mesh,
             instances,
             protocol,
