@@ -32,6 +32,9 @@ pub mod object;
 
 mod translate;
 
+#[cfg(test)]
+mod fixtures;
+
 /// Whether an object means something: the schema, its CEL rules, and what they cannot say.
 pub mod validate;
 

@@ -173,7 +173,10 @@ impl World {
             .chain(after.backends.keys())
             .collect();
         for service in services {
-            if before.backends.get(service) != after.backends.get(service) {
+            let labels = |trace: &super::touched::Trace| {
+                trace.backends.get(service).cloned().unwrap_or_default()
+            };
+            if labels(&before) != labels(&after) {
                 self.dirty
                     .insert(Key::Endpoints(service.0.clone(), service.1.clone()));
             }
