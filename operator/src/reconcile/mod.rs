@@ -361,13 +361,14 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
     }
 
     fn count_problems(&self) -> usize {
-        let reported: usize = self
+        let reports: Vec<_> = self
             .world
             .objects()
             .iter()
             .filter_map(|object| self.world.report(object))
-            .map(|report| report.problems.len())
-            .sum();
-        self.problems.count() + reported
+            .collect();
+        let mut all = self.problems.all();
+        all.extend(reports.iter().flat_map(|report| &report.problems));
+        all.len()
     }
 }

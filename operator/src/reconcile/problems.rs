@@ -65,18 +65,14 @@ impl Problems {
             .unwrap_or_default()
     }
 
-    /// How many there are.
-    pub(super) fn count(&self) -> usize {
-        let mut all: Vec<_> = self
-            .by_key
+    /// All of them, each once.
+    pub(super) fn all(&self) -> BTreeSet<&Problem> {
+        self.by_key
             .values()
             .chain(self.by_file.values())
             .flatten()
             .chain(self.unreadable.values())
-            .collect();
-        all.sort();
-        all.dedup();
-        all.len()
+            .collect()
     }
 }
 
