@@ -52,6 +52,7 @@ pub enum StartError {
 
 /// Runs the proxy to the end of its drain. `log_filter` is what `/logging` calls.
 pub fn run(bootstrap: Bootstrap, log_filter: LogFilter) -> Result<(), StartError> {
+    raise_descriptor_limit();
     let control = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -135,6 +136,16 @@ async fn control_thread(
     // The workers' threads end with the process: what they still hold is to be cut.
     drop(threads);
     Ok(())
+}
+
+/// Takes every file descriptor that this process may have: a connection is one or two.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it was");
+    }
 }
 
 /// One line on standard output, for whoever started the process. It may not be listening.

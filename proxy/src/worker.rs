@@ -3,6 +3,8 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use weft_engine::identity::Workload;
+
 use crate::{
     bootstrap::Bootstrap,
     config::ConfigStore,
@@ -19,6 +21,8 @@ pub struct Worker {
     pub id: usize,
     /// The command line.
     pub bootstrap: Arc<Bootstrap>,
+    /// The workload beside which this proxy stands: what `source` matches see of its calls.
+    pub workload: Workload,
     /// Services, inbound policies, gateways.
     pub config: ConfigStore,
     /// Certificates.
@@ -46,6 +50,7 @@ impl Worker {
     ) -> Rc<Self> {
         Rc::new(Self {
             id,
+            workload: bootstrap.workload(),
             bootstrap,
             config,
             identity,

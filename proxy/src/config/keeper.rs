@@ -214,13 +214,19 @@ impl<F: Feed> Keeper<F> {
                 return;
             }
             DocumentName::Inbound(namespace) => {
-                // A namespace without Services and policies has no document.
+                // A namespace without Services and policies has no document. That too is kept,
+                // or a restart would wait for what does not exist.
                 let empty = InboundDocument {
                     namespace: namespace.clone(),
                     ..InboundDocument::default()
                 };
-                self.inbound = Some(empty);
+                self.inbound = Some(empty.clone());
                 self.publish_inbound();
+                self.outstanding.remove(name);
+                self.note_withdrawal(name, was_active);
+                let kept = Envelope::seal(Document::Inbound(empty));
+                self.last_good.store(name, &kept.to_json());
+                return;
             }
             DocumentName::Service(namespace, service) => {
                 self.store.shared.withdraw_service(namespace, service);
@@ -249,12 +255,16 @@ impl<F: Feed> Keeper<F> {
             }
         }
         self.outstanding.remove(name);
+        self.note_withdrawal(name, was_active);
+        self.last_good.forget(name);
+    }
+
+    fn note_withdrawal(&self, name: &DocumentName, was_active: bool) {
         if was_active {
             tracing::info!(document = %name, "document withdrawn");
             self.metrics.counter(&CONFIG_RELOADS, &["withdrawn"]).inc();
             self.set_active(name, None);
         }
-        self.last_good.forget(name);
     }
 
     /// Absent services stay followed, so that their coming is noticed at once; the oldest is

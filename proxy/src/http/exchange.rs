@@ -159,7 +159,6 @@ impl Arrived<'_> {
         observation.authority(&authority);
         let hop = headers::strip_request(&mut parts);
 
-        let workload;
         let mut peer = Peer {
             address: connection.peer.ip(),
             identity: connection.peer_identity().map(Arc::as_ref),
@@ -169,8 +168,7 @@ impl Arrived<'_> {
         let inbound;
         let scope = match (&place, &connection.target) {
             (Place::Service(view, port), _) => {
-                workload = worker.bootstrap.workload();
-                peer.workload = Some(&workload);
+                peer.workload = Some(&worker.workload);
                 let port = view.compiled.port(*port);
                 Scope::Outbound(port.ok_or_else(|| Refusal::UnknownHost(authority.clone()))?)
             }

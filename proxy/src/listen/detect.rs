@@ -22,6 +22,9 @@ pub(super) const SNIFF_TIMEOUT: Duration = Duration::from_millis(200);
 /// is refused.
 const MAX_BYTES: usize = 16 * 1024;
 
+/// Holds a usual ClientHello or request head at once.
+const FIRST_READ: usize = 2048;
+
 /// The first byte of a TLS record that holds a handshake (RFC 8446 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -79,7 +82,7 @@ enum Guess {
 /// Reads until it is clear what is spoken. Gives what was read, to be read again.
 pub(super) async fn detect(stream: &mut (impl AsyncRead + Unpin), look: Look) -> (Spoken, Bytes) {
     let begin = Instant::now();
-    let mut bytes = BytesMut::new();
+    let mut bytes = BytesMut::with_capacity(FIRST_READ);
     let mut hello = Hello::default();
     let mut deadline = begin + look.patience;
     let mut otherwise = Spoken::Silence;

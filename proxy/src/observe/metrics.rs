@@ -342,7 +342,7 @@ impl Sum {
             }
             Self::Gauge(value) => encoder.encode_gauge(value),
             Self::Histogram(buckets, nanos) => {
-                let bounds = BUCKETS.into_iter().chain([f64::MAX]);
+                let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
                 let pairs: Vec<_> = bounds.zip(buckets.iter().copied()).collect();
                 encoder.encode_histogram::<[(&str, &str); 0]>(
                     *nanos as f64 / 1e9,
@@ -377,3 +377,6 @@ impl Collector for Metrics {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,11 +33,10 @@ pub(crate) async fn outbound(worker: Rc<Worker>, connection: ConnectionInfo, mut
     let Some(port) = view.compiled.port(target.port) else {
         return session.failed("service_unknown");
     };
-    let workload = worker.bootstrap.workload();
     let peer = Peer {
         address: connection.peer.ip(),
         identity: None,
-        workload: Some(&workload),
+        workload: Some(&worker.workload),
     };
     let dialled = connection
         .original_destination

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::IpAddr,
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     sync::atomic::{AtomicU32, Ordering},
@@ -53,11 +54,21 @@ impl Authority {
 
     /// A certificate with these URI names that ends after `lifetime`.
     pub fn issue_for(&self, ids: &[&str], lifetime: Duration) -> Issued {
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = ids
+        let names = ids
             .iter()
             .map(|id| SanType::URI((*id).try_into().unwrap()))
             .collect();
+        self.sign(names, lifetime)
+    }
+
+    /// A certificate for an ordinary server at `ip`.
+    pub fn issue_server(&self, ip: IpAddr) -> Issued {
+        self.sign(vec![SanType::IpAddress(ip)], Duration::from_secs(3600))
+    }
+
+    fn sign(&self, names: Vec<SanType>, lifetime: Duration) -> Issued {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names;
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,

@@ -3,6 +3,7 @@
 // Every test binary uses its part of it.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
+pub mod api_server;
 pub mod applications;
 pub mod authority;
 pub mod peer;
