@@ -157,6 +157,9 @@ impl Arrived<'_> {
         }
         let authority = validate::authority(&parts).map_err(Refusal::Invalid)?;
         observation.authority(&authority);
+        // The engine looks at it again; but first the service has to be found by it.
+        weft_engine::authority::host(&authority)
+            .map_err(|rejection| Refusal::Malformed(rejection.into()))?;
         let hop = headers::strip_request(&mut parts);
 
         let mut peer = Peer {

@@ -113,7 +113,8 @@ pub async fn serve(
             .max_header_size(MAX_HEAD)
             // The watchdog tells a slow head from an idle connection; hyper's timer does not.
             .header_read_timeout(None)
-            .half_close(true)
+            // A client that closes is gone: what it asked for is cancelled on both sides.
+            .half_close(false)
             .serve_connection(io, service)
             .with_upgrades();
         watch(&context, served).await
