@@ -459,3 +459,28 @@ fn one_invalid_object_leaves_the_others_served() {
     assert_eq!(all.len(), 1);
     assert_eq!(all[0].object, "VirtualRoute shop/bad");
 }
+
+#[test]
+fn the_bookstore_lowers_without_a_problem() {
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/samples/bookstore");
+    let mut files = Vec::new();
+    for folder in [folder.join("standalone"), folder] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            files.push(entry.unwrap().path());
+        }
+    }
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "yaml"));
+    files.sort();
+    let mut world = World::new(crate::Settings::default());
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let parsed = crate::manifests::parse(&text, &file.to_string_lossy());
+        assert!(parsed.problems.is_empty(), "{:#?}", parsed.problems);
+        for (object, _) in parsed.objects {
+            world.apply(object);
+        }
+    }
+    assert_eq!(problems(&world), Vec::<String>::new());
+    assert!(world.objects().len() >= 5);
+}
