@@ -1,12 +1,14 @@
 //! What came back against what was expected.
 
-use weft_crds::corpus::Expect;
+use weft_crds::corpus::{Case, Expect};
 
 use super::{client::Seen, stage::Stage};
 
 /// Each expectation that was not met.
-pub(crate) fn mismatches(expect: &Expect, seen: &Seen, stage: &Stage) -> Vec<String> {
+pub(crate) fn mismatches(case: &Case, seen: &Seen, stage: &Stage) -> Vec<String> {
+    let expect = &case.expect;
     let mut failures = match expect.status {
+        Some(_) if case.call.http.is_none() => closed(seen),
         Some(status) => answered(expect, status, seen),
         None => reached(expect, seen, stage),
     };
@@ -29,10 +31,6 @@ fn answered(expect: &Expect, status: u16, seen: &Seen) -> Vec<String> {
             "status: expected {status}, but {} was reached",
             app.pod
         ));
-    }
-    // A connection that is no HTTP is told nothing: it is closed.
-    if seen.status.is_none() && seen.raw.is_empty() && closes(expect) {
-        return failures;
     }
     if seen.status != Some(status) {
         failures.push(format!("status: expected {status}, got {}", told(seen)));
@@ -57,9 +55,12 @@ fn answered(expect: &Expect, status: u16, seen: &Seen) -> Vec<String> {
     failures
 }
 
-/// Whether a bare close says the same: on TCP, where there is nothing else.
-fn closes(expect: &Expect) -> bool {
-    expect.path.is_none() && expect.location.is_none()
+/// A connection that is no HTTP is told nothing: it is closed.
+fn closed(seen: &Seen) -> Vec<String> {
+    if seen.app.is_none() && seen.raw.is_empty() {
+        return Vec::new();
+    }
+    vec![format!("expected a closed connection, got {}", told(seen))]
 }
 
 /// An application was to be reached.

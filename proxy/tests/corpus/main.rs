@@ -73,7 +73,7 @@ async fn play(number: usize, file: &CaseFile, tally: &mut Tally) {
         let seen = stage.play(&case.call).await;
         let name = file.path.file_stem().unwrap_or_default();
         tally.failures.extend(
-            judge::mismatches(&case.expect, &seen, &stage)
+            judge::mismatches(case, &seen, &stage)
                 .into_iter()
                 .map(|failure| format!("{}: {}: {failure}", name.display(), case.name)),
         );
