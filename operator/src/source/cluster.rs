@@ -404,6 +404,10 @@ fn hint(error: &watcher::Error) -> &'static str {
     }
 }
 
+/// An API server that is back is noticed within this: ten watches that ask so often cost it
+/// nothing, and every second counts that changes wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
 /// The pauses between attempts of a watch.
 #[derive(Debug, Default)]
 struct Pauses(u32);
@@ -413,7 +417,7 @@ impl Iterator for Pauses {
 
     fn next(&mut self) -> Option<Duration> {
         self.0 = self.0.saturating_add(1);
-        Some(backoff::after(self.0).min(Duration::from_secs(10)))
+        Some(backoff::after(self.0).min(LONGEST_PAUSE))
     }
 }
 
