@@ -63,9 +63,11 @@ async fn one_invalid_object_leaves_the_others_served_and_says_why() {
     let ready = condition(&status, "Ready");
     let message = ready["message"].as_str().unwrap();
     assert!(
-        message.contains("path") && message.contains("/items/("),
+        message.contains("spec.http[0].matches[0].path.value")
+            && message.contains("unclosed group"),
         "the message must name the field and what is wrong with it: {ready}"
     );
+    assert_eq!(ready["reason"], "Invalid", "{ready}");
 
     // A target that does not exist is another object's problem, and only its own.
     stage
@@ -98,7 +100,10 @@ async fn one_invalid_object_leaves_the_others_served_and_says_why() {
         .document(&stage.service_document("ratings"))
         .await
         .expect("ratings is served as before");
-    assert!(!ratings.contains("/items/("), "{ratings}");
+    assert!(
+        ratings.contains("last-good") && !ratings.contains("never-served"),
+        "what was last good stays in force: {ratings}"
+    );
 
     // Mended, it is served.
     stage.route("turns-bad", "ratings", "mended").await;
