@@ -182,7 +182,7 @@ impl Identity {
 fn tls13_client(
     provider: Arc<CryptoProvider>,
 ) -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
-    match ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(&[&TLS13]) {
+    match ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]) {
         Ok(builder) => builder,
         // The provider has TLS 1.3 suites, so this is not reached; the default versions of
         // the same provider contain TLS 1.3 as well.

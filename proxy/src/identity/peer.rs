@@ -79,3 +79,6 @@ fn seconds(time: SystemTime) -> i64 {
         .and_then(|since| i64::try_from(since.as_secs()).ok())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,11 +119,14 @@ enum Series {
     Histogram(Histogram),
 }
 
+/// Label values and what is counted under them.
+type Labelled = (Box<[Box<str>]>, Series);
+
 #[derive(Debug)]
 struct FamilyTable {
     family: &'static Family,
     /// By hash of the label values, so that a look-up builds no key.
-    series: HashMap<u64, Vec<(Box<[Box<str>]>, Series)>>,
+    series: HashMap<u64, Vec<Labelled>>,
     len: usize,
 }
 

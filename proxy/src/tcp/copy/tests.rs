@@ -2,15 +2,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 
+type Copying = tokio::task::JoinHandle<(Copied, Result<(), CopyError>)>;
+
 /// A client and a server with the copy between them.
-fn between(
-    buffer: usize,
-    idle: Duration,
-) -> (
-    DuplexStream,
-    DuplexStream,
-    tokio::task::JoinHandle<(Copied, Result<(), CopyError>)>,
-) {
+fn between(buffer: usize, idle: Duration) -> (DuplexStream, DuplexStream, Copying) {
     let (client, mut client_side) = duplex(buffer);
     let (mut server_side, server) = duplex(buffer);
     let copy =
