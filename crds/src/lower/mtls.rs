@@ -23,7 +23,7 @@ enum Level {
 pub(super) fn namespace(
     world: &World,
     namespace: &str,
-    mut lowered: Option<&mut Lowered>,
+    lowered: Option<&mut Lowered>,
 ) -> Vec<MtlsPolicy> {
     let mut found: Vec<(Level, &MeshFacts, Name, MtlsPolicy)> = Vec::new();
     for (name, facts) in policies(world, namespace) {
@@ -76,7 +76,7 @@ pub(super) fn namespace(
         }
     }
     found.sort_by(|(a, f, x, _), (b, g, y, _)| a.cmp(b).then((f.age, x).cmp(&(g.age, y))));
-    if let Some(lowered) = lowered.as_deref_mut() {
+    if let Some(lowered) = lowered {
         contradictions(&found, lowered);
     }
     found.into_iter().map(|(_, _, _, policy)| policy).collect()
