@@ -53,3 +53,6 @@ impl BenchError {
         move |source| Self::File { path, source }
     }
 }
+
+#[cfg(test)]
+mod tests;
