@@ -18,6 +18,9 @@ mod validate;
 /// Where it is meant to go.
 mod target;
 
+/// What the target turned out to be: whose rules, which cluster.
+mod place;
+
 /// Header fields that end at this hop, and those that we add.
 mod headers;
 
@@ -26,6 +29,9 @@ mod head;
 
 /// Every answer that the mesh itself gives.
 mod respond;
+
+/// What a rule answers itself.
+mod local_reply;
 
 /// Endpoint, connection, attempt, retry.
 mod forward;
@@ -38,6 +44,9 @@ mod retry;
 
 /// Request bodies, kept for a replay where one may come.
 mod request_body;
+
+/// An endpoint's response as the client gets it.
+mod deliver;
 
 /// Response bodies: time-outs, and the end of the exchange.
 mod response_body;

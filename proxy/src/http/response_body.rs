@@ -54,8 +54,12 @@ pub(super) struct ResponseBody(Inner);
 
 #[derive(Debug)]
 enum Inner {
-    /// Given by the proxy itself. The observation is told when the body is dropped.
-    Local(Option<Bytes>, #[allow(dead_code)] Box<Observation>),
+    /// Given by the proxy itself.
+    Local {
+        body: Option<Bytes>,
+        /// Told when it is dropped: with the body.
+        _observation: Box<Observation>,
+    },
     /// Given by an endpoint.
     Streamed(Box<Streamed>),
     Ended,
@@ -78,10 +82,10 @@ impl ResponseBody {
     /// A body that the proxy gives itself.
     pub(super) fn local(body: Bytes, mut observation: Box<Observation>) -> Self {
         observation.response_bytes = body.len() as u64;
-        Self(Inner::Local(
-            Some(body).filter(|body| !body.is_empty()),
-            observation,
-        ))
+        Self(Inner::Local {
+            body: Some(body).filter(|body| !body.is_empty()),
+            _observation: observation,
+        })
     }
 
     /// No body; the exchange goes on elsewhere (an upgraded connection).
@@ -185,7 +189,7 @@ impl Body for ResponseBody {
         let inner = &mut self.get_mut().0;
         let streamed = match inner {
             Inner::Ended => return Poll::Ready(None),
-            Inner::Local(body, _) => {
+            Inner::Local { body, .. } => {
                 let body = body.take();
                 if body.is_none() {
                     *inner = Inner::Ended;
@@ -229,7 +233,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Ended => true,
-            Inner::Local(body, _) => body.is_none(),
+            Inner::Local { body, .. } => body.is_none(),
             Inner::Streamed(streamed) => streamed.body.is_end_stream(),
         }
     }
@@ -237,7 +241,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Inner::Ended => SizeHint::with_exact(0),
-            Inner::Local(body, _) => {
+            Inner::Local { body, .. } => {
                 SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
             }
             Inner::Streamed(streamed) => streamed.body.size_hint(),

@@ -42,7 +42,8 @@ const LINGER: Duration = Duration::from_secs(5);
 /// HTTP/2: streams of one connection at once.
 const MAX_STREAMS: u32 = 256;
 /// HTTP/2: streams that the peer reset and that we have not taken up yet, and resets that we had
-/// to send for its errors, before the connection is ended (CVE-2023-44487, CVE-2024-... "MadeYouReset").
+/// to send for its errors, before the connection is ended: "rapid reset" (CVE-2023-44487) and
+/// "MadeYouReset" (CVE-2025-8671).
 const MAX_RESETS: usize = 64;
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;

@@ -1,0 +1,160 @@
+//! What a request's target turned out to be: whose rules decide, and which cluster takes it.
+
+use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc};
+
+use weft_engine::{
+    compile::{CompiledHttpRule, CompiledInbound},
+    decide::{self, Scope},
+    documents::Protocol,
+    identity::Workload,
+};
+
+use super::{observation::Observation, respond::Refusal, target::service_of};
+use crate::{
+    config::{GatewayView, ServiceView},
+    connection::Target,
+    upstream::{Cluster, Upstreams},
+    worker::Worker,
+};
+
+/// A target with the configuration of this moment, which it keeps alive.
+pub(super) enum Place {
+    /// A service port, as its clients see it.
+    Service(Arc<ServiceView>, u16),
+    /// A listener of this gateway.
+    Gateway(Arc<GatewayView>, Arc<str>),
+    /// The local application.
+    App {
+        inbound: Arc<CompiledInbound>,
+        port: u16,
+        address: SocketAddr,
+    },
+}
+
+/// Labels of every endpoint.
+static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+
+impl Place {
+    /// Loads what the target names.
+    pub(super) async fn find(
+        worker: &Worker,
+        target: &Target,
+        authority: &str,
+        observation: &mut Observation,
+    ) -> Result<Self, Refusal> {
+        let config = &worker.config;
+        match target {
+            Target::Service(service) => {
+                let view = config.service(&service.namespace, &service.name).await;
+                let view = view.ok_or(Refusal::NotConfigured("no_service_config"))?;
+                observation.destination(&view.namespace, &view.name, service.port);
+                Ok(Self::Service(view, service.port))
+            }
+            Target::Host => {
+                let mesh = config.mesh();
+                let domain = mesh
+                    .as_ref()
+                    .map(|mesh| mesh.cluster_domain.as_str())
+                    .filter(|domain| !domain.is_empty())
+                    .unwrap_or("cluster.local");
+                let unknown = || Refusal::UnknownHost(authority.chars().take(256).collect());
+                let named = service_of(authority, &worker.bootstrap.namespace, domain)
+                    .ok_or_else(unknown)?;
+                let view = config.service(&named.namespace, &named.name).await;
+                let view = view.ok_or_else(unknown)?;
+                observation.destination(&view.namespace, &view.name, named.port);
+                Ok(Self::Service(view, named.port))
+            }
+            Target::Listener(name) => {
+                let view = config
+                    .gateway()
+                    .ok_or(Refusal::NotConfigured("no_gateway_config"))?;
+                Ok(Self::Gateway(view, name.clone()))
+            }
+            Target::App { port, address } => {
+                let bootstrap = &worker.bootstrap;
+                observation.destination(
+                    &bootstrap.namespace.as_str().into(),
+                    &bootstrap.service_account.as_str().into(),
+                    *port,
+                );
+                let inbound = config
+                    .inbound()
+                    .ok_or(Refusal::NotConfigured("no_inbound_config"))?;
+                Ok(Self::App {
+                    inbound,
+                    port: *port,
+                    address: *address,
+                })
+            }
+            // Redirected to what is no service: the listener hands such bytes on unread.
+            Target::Passthrough(_) => Err(Refusal::NotConfigured("no_service_config")),
+        }
+    }
+
+    /// Whose rules decide.
+    pub(super) fn scope(&self, authority: &str) -> Result<Scope<'_>, Refusal> {
+        match self {
+            Self::Service(view, port) => {
+                let port = view.compiled.port(*port);
+                let unknown = || Refusal::UnknownHost(authority.chars().take(256).collect());
+                port.map(Scope::Outbound).ok_or_else(unknown)
+            }
+            Self::Gateway(view, name) => view
+                .listener(name)
+                .map(Scope::Gateway)
+                .ok_or(Refusal::NotConfigured("no_listener")),
+            Self::App { inbound, port, .. } => Ok(Scope::Inbound(inbound, *port)),
+        }
+    }
+
+    /// The calling workload, where it is our own.
+    pub(super) fn caller<'w>(&self, worker: &'w Worker) -> Option<&'w Workload> {
+        matches!(self, Self::Service(..)).then_some(&worker.workload)
+    }
+
+    /// Inbound: what the pod's own port is declared to speak.
+    pub(super) fn declared(&self) -> Option<Protocol> {
+        match self {
+            Self::App { inbound, port, .. } => Some(inbound.protocol(*port)),
+            _ => None,
+        }
+    }
+
+    /// The cluster that takes the request, and the labels of the endpoints that may: drawn by
+    /// weight where the rule says so.
+    pub(super) async fn cluster<'l>(
+        &self,
+        worker: &Rc<Worker>,
+        rule: Option<&'l CompiledHttpRule>,
+    ) -> Result<(Rc<Cluster>, &'l BTreeMap<String, String>), Refusal> {
+        let Some(rule) = rule else {
+            let cluster = match self {
+                Self::Service(view, port) => Upstreams::service(worker, view, *port),
+                Self::App { address, .. } => Upstreams::app(worker, *address),
+                // A gateway's request without a rule is `NoRoute`, so this is not reached.
+                Self::Gateway(..) => return Err(Refusal::NoRoute),
+            };
+            return Ok((cluster, &NO_LABELS));
+        };
+        let backend = decide::pick_backend(rule.backends(), fastrand::u64(..))
+            .ok_or(Refusal::NoBackend("no_backend"))?;
+        if backend.invalid {
+            return Err(Refusal::NoBackend("invalid_backend"));
+        }
+        let wanted = &backend.service;
+        let cluster = match self {
+            Self::Service(view, _)
+                if *view.namespace == *wanted.namespace && *view.name == *wanted.name =>
+            {
+                Upstreams::service(worker, view, wanted.port)
+            }
+            _ => {
+                let view = worker.config.service(&wanted.namespace, &wanted.name).await;
+                let view = view.ok_or(Refusal::NoBackend("backend_not_found"))?;
+                Upstreams::service(worker, &view, wanted.port)
+            }
+        };
+        Ok((cluster, &backend.labels))
+    }
+}
