@@ -80,7 +80,7 @@ pub(crate) struct Why {
     /// Who calls: namespace/service-account, or - for a client without a proxy
     #[arg(value_name = "SRC", allow_hyphen_values = true)]
     pub(crate) source: String,
-    /// What is called: namespace/service[:port], or gateway:namespace/name[:port]
+    /// What is called: namespace/service:port, or gateway:namespace/name:port; the port may be left out
     #[arg(value_name = "DST")]
     pub(crate) destination: String,
     /// The method; leave METHOD and PATH out for a TCP connection

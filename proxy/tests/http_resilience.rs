@@ -40,7 +40,7 @@ fn retrying(port: &mut ServicePort, attempts: u32, on: Vec<RetryOn>) {
 async fn flaky(address: std::net::SocketAddr) -> App {
     let count = AtomicUsize::new(0);
     App::start(address, move |_| {
-        let fails = count.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+        let fails = count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
         async move { if fails { status(503) } else { text(200, "ok") } }
     })
     .await

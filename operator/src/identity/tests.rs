@@ -189,7 +189,7 @@ fn several_roots_are_trusted_while_one_replaces_another() {
     // The order in which the roots were given makes no difference: nothing is issued for it.
     let reversed = StoredAuthority {
         roots: format!("{}{}", new.chain, old.chain),
-        ..new.clone()
+        ..new
     };
     let again = Authority::load(&reversed, "cluster.local", now()).unwrap();
     assert!(authority.same_as(&again));

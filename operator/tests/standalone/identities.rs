@@ -11,8 +11,7 @@ fn identities_verify_against_the_bundle_and_rotate_before_they_end() {
     let operator = stage.start_with(&["--leaf-lifetime", "10s"]);
     operator.ready();
     let directory = stage.out().join("identities/shop/reviews");
-    let first = verify(&directory);
-    let mut last = first.clone();
+    let mut last = verify(&directory);
     let mut rotations = 0;
     // Three rotations take about twenty seconds; at every look what is there must verify.
     eventually("three rotations", Duration::from_secs(45), || {
