@@ -13,35 +13,35 @@
     )
 )]
 
-/// The contract between operator and proxy.
+// The contract between operator and proxy.
 pub mod documents;
 
-/// What is wrong with an input, for people and for machines.
+// What is wrong with an input, for people and for machines.
 pub mod problem;
 
-/// Who a workload is: SPIFFE IDs, namespaces, labels.
+// Who a workload is: SPIFFE IDs, namespaces, labels.
 pub mod identity;
 
-/// The one form of a path that is matched, authorized and forwarded.
+// The one form of a path that is matched, authorized and forwarded.
 pub mod path;
 
-/// The one form of a host.
+// The one form of a host.
 pub mod authority;
 
-/// What a decision is made from.
+// What a decision is made from.
 mod facts;
 
-/// Documents → immutable compiled form.
+// Documents → immutable compiled form.
 pub mod compile;
 
-/// The only door: route, then authorize.
+// The only door: route, then authorize.
 pub mod decide;
 
-/// Watching a decision being made.
+// Watching a decision being made.
 pub mod trace;
 
-/// A whole call, client side and server side, over a set of documents.
+// A whole call, client side and server side, over a set of documents.
 pub mod journey;
 
-/// Rules that can never win, that shadow others, or that are wider than they look.
+// Rules that can never win, that shadow others, or that are wider than they look.
 pub mod lint;

@@ -1,5 +1,5 @@
 //! Request bodies: streamed, and kept for a replay only where a retry rule applies and only up
-//! to [`MAX_KEPT`].
+//! to `MAX_KEPT` bytes.
 
 use std::{
     cell::{Cell, RefCell},
