@@ -1,4 +1,4 @@
-//! etcd, kube-apiserver and kubectl: found where a user already has them, or built once.
+//! What Kubernetes is made of: found where a user already has it, or built once.
 //!
 //! The order is `KUBEBUILDER_ASSETS` (what controller developers already have), then the cache
 //! (`$WEFT_CACHE`, else `~/.cache/weft`, in `bin/<tool>-<version>`), then a build with Go from the
@@ -18,7 +18,7 @@ use std::{
 pub use cache::Cache;
 pub use go::Go;
 
-/// A binary of the control plane.
+/// A binary of Kubernetes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
     /// The store behind the API server.
@@ -27,11 +27,33 @@ pub enum Tool {
     KubeApiserver,
     /// The command line that users have.
     Kubectl,
+    /// Deployments, EndpointSlices, garbage collection and the other controllers.
+    KubeControllerManager,
+    /// Which pod runs on which node.
+    KubeScheduler,
+    /// Runs a node's pods.
+    Kubelet,
+    /// Makes a Service's address lead to its pods.
+    KubeProxy,
+    /// The names of Services.
+    CoreDns,
+    /// What keeps a pod's namespaces while its containers come and go.
+    Pause,
 }
 
 impl Tool {
-    /// All of them, the quickest to build first.
-    pub const ALL: [Self; 3] = [Self::Etcd, Self::Kubectl, Self::KubeApiserver];
+    /// What the API alone needs, the quickest to build first.
+    pub const API: [Self; 3] = [Self::Etcd, Self::Kubectl, Self::KubeApiserver];
+
+    /// What a node needs besides.
+    pub const NODE: [Self; 6] = [
+        Self::Pause,
+        Self::KubeControllerManager,
+        Self::KubeScheduler,
+        Self::Kubelet,
+        Self::KubeProxy,
+        Self::CoreDns,
+    ];
 
     /// The name of the executable file.
     #[must_use]
@@ -40,6 +62,12 @@ impl Tool {
             Self::Etcd => "etcd",
             Self::KubeApiserver => "kube-apiserver",
             Self::Kubectl => "kubectl",
+            Self::KubeControllerManager => "kube-controller-manager",
+            Self::KubeScheduler => "kube-scheduler",
+            Self::Kubelet => "kubelet",
+            Self::KubeProxy => "kube-proxy",
+            Self::CoreDns => "coredns",
+            Self::Pause => "pause",
         }
     }
 
@@ -51,7 +79,13 @@ impl Tool {
                 "go.etcd.io/etcd/server/v3",
                 include_str!("../tools/etcd/go.mod"),
             ),
-            Self::KubeApiserver | Self::Kubectl => (
+            Self::CoreDns => (
+                "github.com/coredns/coredns",
+                include_str!("../tools/coredns/go.mod"),
+            ),
+            // Six lines of our own.
+            Self::Pause => return "1.0.0",
+            _ => (
                 "k8s.io/kubernetes",
                 include_str!("../tools/kubernetes/go.mod"),
             ),
@@ -74,6 +108,12 @@ impl Tool {
             Self::Etcd => "go.etcd.io/etcd/server/v3",
             Self::KubeApiserver => "k8s.io/kubernetes/cmd/kube-apiserver",
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
+            Self::KubeControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
+            Self::KubeScheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
+            Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
+            Self::KubeProxy => "k8s.io/kubernetes/cmd/kube-proxy",
+            Self::CoreDns => "github.com/coredns/coredns",
+            Self::Pause => ".",
         }
     }
 
@@ -82,7 +122,9 @@ impl Tool {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools");
         match self {
             Self::Etcd => tools.join("etcd"),
-            Self::KubeApiserver | Self::Kubectl => tools.join("kubernetes"),
+            Self::CoreDns => tools.join("coredns"),
+            Self::Pause => tools.join("pause"),
+            _ => tools.join("kubernetes"),
         }
     }
 }

@@ -8,13 +8,13 @@
 //! it, and [`work_dir`] removes the files.
 
 mod error;
-mod kubeconfig;
+pub(crate) mod kubeconfig;
 mod kubectl;
 pub mod objects;
-mod pki;
+pub(crate) mod pki;
 mod ports;
 pub mod process;
-mod servers;
+pub(crate) mod servers;
 mod shared;
 mod work_dir;
 
@@ -279,7 +279,7 @@ impl Drop for ControlPlane {
     }
 }
 
-async fn client_of(kubeconfig: &Path) -> Result<Client, Error> {
+pub(crate) async fn client_of(kubeconfig: &Path) -> Result<Client, Error> {
     let failed = |source| Error::Kubeconfig {
         path: kubeconfig.to_owned(),
         source,

@@ -7,4 +7,5 @@ pub mod bookstore;
 pub mod demo;
 
 pub mod binaries;
+pub mod cluster;
 pub mod control_plane;

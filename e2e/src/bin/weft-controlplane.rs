@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 type Done = Result<(), Box<dyn std::error::Error>>;
 
 fn build() -> Done {
-    for tool in Tool::ALL {
+    for tool in Tool::API {
         writeln!(stdout(), "{}", find_or_build(tool)?.display())?;
     }
     Ok(())

@@ -106,7 +106,7 @@ impl Progress {
     fn start(tool: Tool, go: &Go, cache: &Cache) -> Self {
         let before = match cache.last_build(tool) {
             Some(took) => format!("it took {} last time", minutes(took.as_secs())),
-            None if tool == Tool::KubeApiserver => {
+            None if matches!(tool, Tool::KubeApiserver | Tool::Kubelet | Tool::CoreDns) => {
                 "first time here; expect 2 to 8 minutes".to_owned()
             }
             None => "first time here; expect a minute".to_owned(),

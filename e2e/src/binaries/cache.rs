@@ -47,6 +47,12 @@ impl Cache {
         Ok(Self { root })
     }
 
+    /// The folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where `tool` stands once built.
     #[must_use]
     pub fn path(&self, tool: Tool) -> PathBuf {

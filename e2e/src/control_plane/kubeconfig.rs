@@ -5,7 +5,7 @@ use std::{fs::File, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 use super::Error;
 
 /// How a user of a kubeconfig proves who it is.
-pub(super) enum Credential<'a> {
+pub(crate) enum Credential<'a> {
     /// A client certificate.
     Certificate {
         /// The file with the chain.
@@ -18,7 +18,7 @@ pub(super) enum Credential<'a> {
 }
 
 /// Writes a kubeconfig for `server`, readable by its owner only.
-pub(super) fn write(
+pub(crate) fn write(
     path: &Path,
     server: &str,
     ca: &Path,

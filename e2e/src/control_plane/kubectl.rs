@@ -11,6 +11,7 @@ use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
 use super::Error;
 
+/// What a command gets, unless it is told that it may wait longer.
 const BOUND: Duration = Duration::from_secs(60);
 
 /// kubectl with one kubeconfig, and a home of its own so that neither the user's configuration
@@ -20,15 +21,24 @@ pub struct Kubectl {
     binary: PathBuf,
     kubeconfig: PathBuf,
     home: PathBuf,
+    bound: Duration,
 }
 
 impl Kubectl {
-    pub(super) fn new(binary: &Path, kubeconfig: &Path, home: &Path) -> Self {
+    pub(crate) fn new(binary: &Path, kubeconfig: &Path, home: &Path) -> Self {
         Self {
             binary: binary.to_owned(),
             kubeconfig: kubeconfig.to_owned(),
             home: home.to_owned(),
+            bound: BOUND,
         }
+    }
+
+    /// The same with another bound on how long a command may take; a minute where none is given.
+    #[must_use]
+    pub fn within(mut self, bound: Duration) -> Self {
+        self.bound = bound;
+        self
     }
 
     /// The same with another kubeconfig.
@@ -48,7 +58,7 @@ impl Kubectl {
     /// [`Printed::stderr`].
     ///
     /// # Errors
-    /// Where it ends with a failure, with its message, or not within a minute.
+    /// Where it ends with a failure, with its message, or not within its bound.
     pub async fn run<A: AsRef<OsStr>>(&self, args: &[A]) -> Result<Printed, Error> {
         self.run_with_input(args, "").await
     }
@@ -89,11 +99,16 @@ impl Kubectl {
                 let _ = stdin.write_all(input.as_bytes()).await;
             }
         };
-        let ((), output) = timeout(BOUND, async {
+        let ((), output) = timeout(self.bound, async {
             tokio::join!(feed, child.wait_with_output())
         })
         .await
-        .map_err(|_| failed("stopped".to_owned(), format!("no end within {BOUND:?}")))?;
+        .map_err(|_| {
+            failed(
+                "stopped".to_owned(),
+                format!("no end within {:?}", self.bound),
+            )
+        })?;
         let output = output.map_err(broken)?;
         let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if output.status.success() {

@@ -14,15 +14,32 @@ use rcgen::{
 
 use super::Error;
 
+/// By which names a server is reached that listens on loopback.
+pub(crate) const LOOPBACK: &[&str] = &["127.0.0.1", "localhost", "kubernetes.default.svc"];
+
 /// The files of one authority and what it has issued.
 #[derive(Debug)]
-pub(super) struct Pki {
+pub(crate) struct Pki {
     dir: PathBuf,
 }
 
 impl Pki {
     /// Makes an authority and everything that etcd, the API server and an administrator need.
-    pub(super) fn generate(dir: &Path) -> Result<Self, Error> {
+    pub(crate) fn generate(dir: &Path) -> Result<Self, Error> {
+        let (pki, issuer) = Self::authority(dir)?;
+        for (file, common_name, organization) in [
+            // One certificate serves as etcd's and as the API server's towards it.
+            ("etcd", "etcd", None),
+            ("apiserver", "kube-apiserver", None),
+            ("admin", "weft-e2e-admin", Some("system:masters")),
+        ] {
+            pki.issue(&issuer, file, common_name, organization, LOOPBACK)?;
+        }
+        Ok(pki)
+    }
+
+    /// Makes an authority, and the key that signs the tokens of service accounts.
+    pub(crate) fn authority(dir: &Path) -> Result<(Self, Issuer<'static, KeyPair>), Error> {
         let pki = Self::at(dir);
         let ca_key = KeyPair::generate()?;
         let mut params = CertificateParams::new(Vec::new())?;
@@ -34,62 +51,53 @@ impl Pki {
             KeyUsagePurpose::DigitalSignature,
         ];
         pki.store("ca.crt", &params.self_signed(&ca_key)?.pem())?;
-        let issuer = Issuer::new(params, ca_key);
-        for (file, common_name, organization) in [
-            // One certificate serves as etcd's and as the API server's towards it.
-            ("etcd", "etcd", None),
-            ("apiserver", "kube-apiserver", None),
-            ("admin", "weft-e2e-admin", Some("system:masters")),
-        ] {
-            pki.issue(&issuer, file, common_name, organization)?;
-        }
         // Service account tokens are signed with a key of their own, which no certificate names.
         let tokens = KeyPair::generate()?;
         pki.store("tokens.key", &tokens.serialize_pem())?;
         pki.store("tokens.pub", &tokens.public_key_pem())?;
-        Ok(pki)
+        Ok((pki, Issuer::new(params, ca_key)))
     }
 
     /// The authority whose files stand in `dir` already.
-    pub(super) fn at(dir: &Path) -> Self {
+    pub(crate) fn at(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
         }
     }
 
     /// The authority's own certificate.
-    pub(super) fn ca(&self) -> PathBuf {
+    pub(crate) fn ca(&self) -> PathBuf {
         self.dir.join("ca.crt")
     }
 
     /// The certificate issued to `name`.
-    pub(super) fn certificate(&self, name: &str) -> PathBuf {
+    pub(crate) fn certificate(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.crt"))
     }
 
     /// The private key of `name`.
-    pub(super) fn key(&self, name: &str) -> PathBuf {
+    pub(crate) fn key(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.key"))
     }
 
     /// The public half of `tokens.key`.
-    pub(super) fn token_verification_key(&self) -> PathBuf {
+    pub(crate) fn token_verification_key(&self) -> PathBuf {
         self.dir.join("tokens.pub")
     }
 
-    fn issue(
+    /// Issues `file.crt` and `file.key`, for a client and for a server that is reached by one of
+    /// `names`.
+    pub(crate) fn issue(
         &self,
         issuer: &Issuer<'_, KeyPair>,
         file: &str,
         common_name: &str,
         organization: Option<&str>,
+        names: &[&str],
     ) -> Result<(), Error> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec![
-            "127.0.0.1".to_owned(),
-            "localhost".to_owned(),
-            "kubernetes.default.svc".to_owned(),
-        ])?;
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names)?;
         params.distinguished_name = name(common_name, organization);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -20,33 +21,44 @@ use crate::binaries::{Tool, find_or_build};
 const POLL: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Clone)]
-pub(super) struct Servers {
+pub(crate) struct Servers {
     etcd: PathBuf,
     api_server: PathBuf,
     etcd_port: u16,
+    /// Where the API server listens and is reached.
+    address: Ipv4Addr,
     port: u16,
 }
 
 impl Servers {
     /// Finds or builds both binaries and kubectl. Blocks while it builds.
-    pub(super) fn find() -> Result<(Self, PathBuf), Error> {
+    pub(crate) fn find() -> Result<(Self, PathBuf), Error> {
         let servers = Self {
             etcd: find_or_build(Tool::Etcd)?,
             api_server: find_or_build(Tool::KubeApiserver)?,
             etcd_port: 0,
+            address: Ipv4Addr::LOCALHOST,
             port: 0,
         };
         Ok((servers, find_or_build(Tool::Kubectl)?))
     }
 
-    pub(super) fn on_fresh_ports(mut self) -> Result<Self, Error> {
+    /// On the ports that everybody knows, with an API server for nodes and pods at `address`.
+    pub(crate) fn for_nodes(mut self, address: Ipv4Addr) -> Self {
+        self.etcd_port = 2379;
+        self.address = address;
+        self.port = 6443;
+        self
+    }
+
+    pub(crate) fn on_fresh_ports(mut self) -> Result<Self, Error> {
         self.etcd_port = ports::free()?;
         self.port = ports::free()?;
         Ok(self)
     }
 
-    pub(super) fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}:{}", self.address, self.port)
     }
 
     fn etcd_url(&self) -> String {
@@ -55,7 +67,7 @@ impl Servers {
 
     /// Clients must have a certificate of this control plane's authority: an API server that
     /// reached another's store through a clash of ports would be refused instead of mixing both.
-    pub(super) fn start_etcd(&self, pki: &Pki, dir: &Path) -> Result<Process, Error> {
+    pub(crate) fn start_etcd(&self, pki: &Pki, dir: &Path) -> Result<Process, Error> {
         let mut command = Command::new(&self.etcd);
         command
             .arg(flag("data-dir", dir.join("etcd")))
@@ -73,17 +85,15 @@ impl Servers {
         spawn("etcd", command, dir)
     }
 
-    pub(super) fn start_api_server(&self, pki: &Pki, dir: &Path) -> Result<Process, Error> {
+    pub(crate) fn start_api_server(&self, pki: &Pki, dir: &Path) -> Result<Process, Error> {
         let mut command = Command::new(&self.api_server);
         command
             .arg(format!("--etcd-servers={}", self.etcd_url()))
             .arg(flag("etcd-cafile", pki.ca()))
             .arg(flag("etcd-certfile", pki.certificate("etcd")))
             .arg(flag("etcd-keyfile", pki.key("etcd")))
-            .arg("--bind-address=127.0.0.1")
-            .arg("--advertise-address=127.0.0.1")
-            // A loopback address is not allowed in the endpoints of the service "kubernetes".
-            .arg("--endpoint-reconciler-type=none")
+            .arg(format!("--bind-address={}", self.address))
+            .arg(format!("--advertise-address={}", self.address))
             .arg(format!("--secure-port={}", self.port))
             .arg(flag("tls-cert-file", pki.certificate("apiserver")))
             .arg(flag("tls-private-key-file", pki.key("apiserver")))
@@ -96,13 +106,26 @@ impl Servers {
             ))
             .arg(flag("service-account-signing-key-file", pki.key("tokens")))
             .arg("--service-cluster-ip-range=10.96.0.0/16")
-            .arg("--authorization-mode=RBAC")
             .arg("--allow-privileged=true");
+        if self.address.is_loopback() {
+            command
+                // A loopback address is not allowed in the endpoints of the service "kubernetes".
+                .arg("--endpoint-reconciler-type=none")
+                .arg("--authorization-mode=RBAC");
+        } else {
+            command
+                .arg("--authorization-mode=Node,RBAC")
+                .arg(flag("kubelet-client-certificate", pki.certificate("admin")))
+                .arg(flag("kubelet-client-key", pki.key("admin")))
+                .arg(flag("kubelet-certificate-authority", pki.ca()))
+                // Nothing resolves the name of a node.
+                .arg("--kubelet-preferred-address-types=InternalIP");
+        }
         spawn("kube-apiserver", command, dir)
     }
 
     /// Waits until `/readyz` answers, and gives up at once where a process has ended.
-    pub(super) async fn wait_ready(
+    pub(crate) async fn wait_ready(
         &self,
         api_server: &Process,
         etcd: Option<&Process>,
@@ -149,11 +172,11 @@ impl Servers {
     }
 }
 
-fn log(dir: &Path, name: &str) -> PathBuf {
+pub(crate) fn log(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.log"))
 }
 
-fn spawn(name: &'static str, command: Command, dir: &Path) -> Result<Process, Error> {
+pub(crate) fn spawn(name: &'static str, command: Command, dir: &Path) -> Result<Process, Error> {
     let path = log(dir, name);
     // A restart writes on: what was said before it stays readable.
     File::options()
@@ -164,7 +187,7 @@ fn spawn(name: &'static str, command: Command, dir: &Path) -> Result<Process, Er
         .map_err(|source| Error::Files { path, source })
 }
 
-fn flag(name: &str, value: PathBuf) -> std::ffi::OsString {
+pub(crate) fn flag(name: &str, value: PathBuf) -> std::ffi::OsString {
     let mut flag = std::ffi::OsString::from(format!("--{name}="));
     flag.push(value);
     flag
