@@ -13,8 +13,9 @@ use super::{
     place::{MACHINE_ADDRESS, MACHINE_LINK, NODE_ADDRESS, NODE_LINK},
 };
 
-/// Outside: makes the link, with its other end in the network namespace of process `pid`.
-pub(super) fn link_to(pid: u32) -> Result<(), Error> {
+/// Outside: makes the link, with its other end in the network of the cluster's first process. What
+/// the holder starts is in the cluster's namespace of processes already, where that one is 1.
+pub(super) fn link() -> Result<(), Error> {
     run(
         "ip",
         &[
@@ -27,7 +28,7 @@ pub(super) fn link_to(pid: u32) -> Result<(), Error> {
             "name",
             NODE_LINK,
             "netns",
-            &pid.to_string(),
+            "1",
         ],
     )?;
     let address = format!("{MACHINE_ADDRESS}/30");

@@ -67,7 +67,7 @@ fn run(options: &[String]) -> Result<(), Error> {
     let linked = fs::write(&pid_file, pid.to_string())
         .map_err(Error::files("cannot write", pid_file))
         .and_then(|()| wait_for_network(pid))
-        .and_then(|()| network::link_to(pid));
+        .and_then(|()| network::link());
     if linked.is_err() {
         let _ = child.kill();
     }
