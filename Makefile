@@ -36,6 +36,27 @@ fmt: ## format the code
 crds: ## regenerate config/crd from the types in crds/
 	$(CARGO) run --quiet -p weft-crds --bin weft-crdgen
 
+# Static programs for images that hold nothing else.
+IMAGE_TARGET ?= x86_64-unknown-linux-gnu
+IMAGE_DIR := target/images
+
+.PHONY: images
+images: ## the images of the operator, the proxy and the bookstore, as OCI archives in target/images
+	@hack/node-packages.sh
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --profile $(DEMO_PROFILE) \
+		--target $(IMAGE_TARGET) -p weft-operator -p weft-proxy -p weft-e2e \
+		--bin weft-operator --bin weft-proxy --bin bookstore
+	$(CARGO) run --quiet -p weft-e2e --bin weft-cluster -- images \
+		--from target/$(IMAGE_TARGET)/$(DEMO_PROFILE) --to $(IMAGE_DIR)
+
+.PHONY: cluster
+cluster: images ## a Kubernetes of one node on this machine, with those images; as root on Linux
+	$(CARGO) run --quiet -p weft-e2e --bin weft-cluster -- up --images $(IMAGE_DIR)
+
+.PHONY: cluster-down
+cluster-down: ## take it down, and leave nothing of it
+	$(CARGO) run --quiet -p weft-e2e --bin weft-cluster -- down
+
 .PHONY: e2e
 e2e: ## the tests against a real Kubernetes API; STORY=part-of-a-name picks some
 	$(CARGO) test -p weft-operator -p weft-e2e --tests -- $(STORY)
