@@ -105,6 +105,10 @@ pub struct Bootstrap {
     /// The admin port; only a loopback address is taken.
     #[arg(long, env = "WEFT_ADMIN", value_parser = parse_loopback)]
     pub admin: Option<SocketAddr>,
+    /// How long a client may take to say what it speaks, and each request's head once it has
+    /// begun: what a connection that sends nothing useful can cost.
+    #[arg(long, env = "WEFT_HEADER_TIMEOUT", default_value = "10s", value_parser = parse_duration)]
+    pub header_timeout: Duration,
     /// How long open connections may go on after SIGTERM.
     #[arg(long, env = "WEFT_DRAIN_TIMEOUT", default_value = "30s", value_parser = parse_duration)]
     pub drain_timeout: Duration,

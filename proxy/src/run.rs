@@ -80,6 +80,7 @@ async fn control_thread(
             listener,
             metrics.clone(),
             readiness.clone(),
+            bootstrap.header_timeout,
         ));
     }
     if let Some(address) = bootstrap.admin {
@@ -89,7 +90,11 @@ async fn control_thread(
             drain: drain.clone(),
             log_filter,
         };
-        tokio::spawn(admin::serve_local(listener(address)?, state));
+        tokio::spawn(admin::serve_local(
+            listener(address)?,
+            state,
+            bootstrap.header_timeout,
+        ));
     }
     tokio::spawn(drain_on_signal(drain.clone()));
 

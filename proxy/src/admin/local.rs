@@ -1,12 +1,15 @@
 //! The admin port: only on a loopback address. `/config` and `/endpoints` show what is in use,
 //! `/logging?level=…` changes what is logged, `POST /quitquitquit` begins the drain.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
     extract::{Query, State},
-    http::{HeaderMap, StatusCode, header::HOST},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{HOST, ORIGIN},
+    },
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -14,6 +17,7 @@ use axum::{
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use super::server;
 use crate::{
     config::{ActiveDocument, ConfigStore, ServiceView},
     drain::Drain,
@@ -40,6 +44,7 @@ pub struct AdminState {
 pub fn serve(
     listener: TcpListener,
     state: AdminState,
+    header_timeout: Duration,
 ) -> impl Future<Output = std::io::Result<()>> {
     let router = Router::new()
         .route("/config", get(config))
@@ -48,16 +53,19 @@ pub fn serve(
         .route("/quitquitquit", post(quit))
         .layer(middleware::from_fn(only_local_names))
         .with_state(state);
-    async move { axum::serve(listener, router).await }
+    server::serve(listener, router, header_timeout)
 }
 
-/// A page in a browser on this host can make requests to loopback under a name of its own
-/// (DNS rebinding): only local names are answered.
+/// A page in a browser on this host can make requests to loopback: under a name of its own (DNS
+/// rebinding), so only local names are answered, and across origins, which browsers mark.
 async fn only_local_names(
     headers: HeaderMap,
     request: axum::extract::Request,
     next: Next,
 ) -> Response {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let from_page = headers.contains_key(ORIGIN)
+        || site.is_some_and(|site| !matches!(site, b"none" | b"same-origin"));
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
     let is_local = name.is_some_and(|name| {
@@ -66,10 +74,10 @@ async fn only_local_names(
             address.is_ok_and(|address| address.is_loopback())
         }
     });
-    if is_local {
+    if is_local && !from_page {
         next.run(request).await
     } else {
-        let why = "the admin port answers to localhost only\n";
+        let why = "the admin port answers to localhost only, and to no web page\n";
         (StatusCode::FORBIDDEN, why).into_response()
     }
 }

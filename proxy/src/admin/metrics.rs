@@ -1,6 +1,6 @@
 //! `/metrics`, `/ready` and `/live`, on the pod's address.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use axum::{
     Router,
@@ -11,7 +11,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use super::Readiness;
+use super::{Readiness, server};
 use crate::observe::Metrics;
 
 #[derive(Clone)]
@@ -25,13 +25,14 @@ pub fn serve(
     listener: TcpListener,
     metrics: Metrics,
     readiness: Readiness,
+    header_timeout: Duration,
 ) -> impl Future<Output = std::io::Result<()>> {
     let router = Router::new()
         .route("/metrics", get(scrape))
         .route("/ready", get(ready))
         .route("/live", get(async || "live\n"))
         .with_state(MetricsState { metrics, readiness });
-    async move { axum::serve(listener, router).await }
+    server::serve(listener, router, header_timeout)
 }
 
 async fn scrape(State(state): State<MetricsState>) -> Response {

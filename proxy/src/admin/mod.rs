@@ -4,6 +4,7 @@
 mod local;
 mod metrics;
 mod readiness;
+mod server;
 
 pub use local::{AdminState, LogFilter, serve as serve_local};
 pub use metrics::serve as serve_metrics;

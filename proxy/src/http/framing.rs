@@ -19,8 +19,12 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use frames::Frames;
+
+mod frames;
 #[cfg(test)]
 mod tests;
 
@@ -60,30 +64,57 @@ impl Progress {
     }
 }
 
-/// A stream of HTTP/1.1 requests, watched.
+/// What follows the framing.
+#[derive(Debug)]
+enum Follower {
+    Http1(Scanner),
+    Http2(Frames),
+}
+
+impl Follower {
+    fn is_spoiled(&self) -> bool {
+        matches!(self, Self::Http1(scanner) if scanner.state == State::Spoiled)
+    }
+
+    /// Whether a head is incomplete now, and whether another ended before.
+    fn follow(&mut self, bytes: &mut [u8]) -> (bool, bool) {
+        match self {
+            Self::Http1(scanner) => {
+                scanner.scan(bytes);
+                (scanner.in_head(), scanner.take_head_ended())
+            }
+            Self::Http2(frames) => {
+                frames.scan(bytes);
+                (frames.in_head(), frames.take_head_ended())
+            }
+        }
+    }
+}
+
+/// A stream of requests, watched.
 #[derive(Debug)]
 pub(super) struct Guarded<S> {
     inner: S,
-    scanner: Scanner,
+    follower: Follower,
+    /// What a spoiled head is ended with.
+    ending: Bytes,
     progress: Arc<Progress>,
 }
 
 impl<S> Guarded<S> {
-    /// `http1`: follow the framing of HTTP/1.1; else only note the time of the last byte.
-    pub(super) fn new(inner: S, http1: bool) -> (Self, Arc<Progress>) {
+    /// Follows the framing of HTTP/2, or of HTTP/1.1.
+    pub(super) fn new(inner: S, http2: bool) -> (Self, Arc<Progress>) {
         let progress = Progress::new();
-        let scanner = if http1 {
-            Scanner::default()
+        let follower = if http2 {
+            Follower::Http2(Frames::default())
         } else {
-            Scanner {
-                state: State::Blind,
-                ..Scanner::default()
-            }
+            Follower::Http1(Scanner::default())
         };
         (
             Self {
                 inner,
-                scanner,
+                follower,
+                ending: Bytes::from_static(b"\r\n\r\n"),
                 progress: progress.clone(),
             },
             progress,
@@ -98,6 +129,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.follower.is_spoiled() {
+            // A parser that had the beginning of the head from an earlier read looks at the rest
+            // only once it sees an end. After it, whatever the peer sends is not read.
+            let length = this.ending.len().min(buf.remaining());
+            buf.put_slice(&this.ending.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
         let Some(read) = buf.filled_mut().get_mut(before..) else {
@@ -105,10 +143,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         };
         if !read.is_empty() && !this.progress.released.load(Relaxed) {
             let now = this.progress.millis();
-            this.scanner.scan(read);
-            let pending = this.scanner.in_head();
+            let (pending, ended) = this.follower.follow(read);
             let began = this.progress.head_began.load(Relaxed);
-            if pending != (began > 0) || this.scanner.take_head_ended() {
+            if pending != (began > 0) || ended {
                 let value = if pending { now.saturating_add(1) } else { 0 };
                 this.progress.head_began.store(value, Relaxed);
             }
@@ -163,8 +200,8 @@ enum State {
     Chunk(u64),
     /// In the trailers.
     Trailers,
-    /// Not HTTP/1.1, or a connection that the parser will refuse and close.
-    Blind,
+    /// In a connection whose head was spoiled: the parser will refuse it and close.
+    Spoiled,
 }
 
 #[derive(Debug)]
@@ -210,7 +247,7 @@ impl Scanner {
         let mut rest = bytes;
         while !rest.is_empty() {
             match self.state {
-                State::Blind => return,
+                State::Spoiled => return,
                 State::Length(left) | State::Chunk(left) => {
                     let step = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                     let left = left - step as u64;
@@ -320,7 +357,7 @@ impl Scanner {
         let state = if unclear {
             // A NUL instead of the last line feed: no parser takes that.
             *last = 0;
-            State::Blind
+            State::Spoiled
         } else if self.has_encoding {
             State::ChunkSize(0, false)
         } else {

@@ -28,13 +28,9 @@ use crate::{
 
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 64 * 1024;
-/// How long a head may take once it has begun.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// How long a connection may stand without a request.
 const IDLE: Duration = Duration::from_secs(10 * 60);
-/// How long the first bytes may take where they decide between the protocols.
-const DETECT_WITHIN: Duration = Duration::from_secs(10);
-/// How often a connection is looked after.
+/// How often a connection is looked after, at least.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// How long a connection may take to end once it was asked to for being idle.
 const LINGER: Duration = Duration::from_secs(5);
@@ -70,19 +66,19 @@ pub async fn serve(
     mut stream: Stream,
     version: Version,
 ) {
-    let (http2, prefix) = match version {
-        Version::Http1 => (false, Bytes::new()),
-        Version::Http2 => (true, Bytes::new()),
-        Version::Auto => {
-            match tokio::time::timeout(DETECT_WITHIN, detect(&mut stream)).await {
-                Ok(Ok(detected)) => detected,
-                // Nobody to answer: the peer is gone, or never said a word.
-                Ok(Err(_)) | Err(_) => return,
-            }
+    let (http2, prefix) = if version == Version::Http1 {
+        (false, Bytes::new())
+    } else {
+        let within = worker.bootstrap.header_timeout;
+        match tokio::time::timeout(within, detect(&mut stream)).await {
+            Ok(Ok((http2, prefix))) if http2 || version == Version::Auto => (http2, prefix),
+            // Nobody to answer: the peer is gone, never said a word, or does not speak the
+            // HTTP/2 that its ALPN promised.
+            _ => return,
         }
     };
     let stream = Prefixed::new(prefix, stream);
-    let (stream, progress) = Guarded::new(stream, !http2);
+    let (stream, progress) = Guarded::new(stream, http2);
     let io = TokioIo::new(stream);
     let context = Context::new(worker, connection, progress);
     let service = {
@@ -182,6 +178,11 @@ async fn watch(context: &Context, served: impl Served) -> hyper::Result<()> {
     let mut draining = pin!(drain.started());
     let mut ending: Option<Instant> = None;
     let mut drained = false;
+    let head_within = context.worker.bootstrap.header_timeout;
+    let watch_every = WATCH_EVERY
+        .min(head_within / 4)
+        .max(Duration::from_millis(50));
+    let head_within = u64::try_from(head_within.as_millis()).unwrap_or(u64::MAX);
     loop {
         tokio::select! {
             biased;
@@ -190,9 +191,8 @@ async fn watch(context: &Context, served: impl Served) -> hyper::Result<()> {
                 drained = true;
                 served.as_mut().end();
             }
-            () = sleep(WATCH_EVERY) => {
-                let within = u64::try_from(HEAD_WITHIN.as_millis()).unwrap_or(u64::MAX);
-                if context.progress.head_pending().is_some_and(|pending| pending > within) {
+            () = sleep(watch_every) => {
+                if context.progress.head_pending().is_some_and(|pending| pending > head_within) {
                     return Ok(());
                 }
                 match (ending, context.idle_since()) {
