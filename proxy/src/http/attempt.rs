@@ -87,7 +87,12 @@ impl Attempt<'_> {
             let request: Request<RequestBody> = head.into_request(lease.is_http2(), body);
             lease.send(request).await.map_err(Failure::Send)
         };
-        let result = self.within_limits(began, exchange).await;
+        let result = match self.within_limits(began, exchange).await {
+            Err(Failure::Send(error)) if self.activity.client_failed() => {
+                Err(Failure::Send(error.of_client()))
+            }
+            result => result,
+        };
         let now = Instant::now();
         let latency = now - began;
         match &result {

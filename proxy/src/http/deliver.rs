@@ -64,6 +64,10 @@ impl Forwarded {
             return response.map(|_| ResponseBody::none());
         }
         headers::strip_response(response.headers_mut());
+        if answered.outstanding.endpoint().key.identity.is_none() {
+            // No proxy stands there, so no refusal of the mesh can come from there.
+            headers::strip_reserved(response.headers_mut());
+        }
         *response.version_mut() = client.version;
         let is_grpc = client.is_grpc;
         response.map(|body| {

@@ -161,7 +161,9 @@ impl Streamed {
 
     fn fail(&mut self, error: &ResponseBodyError) {
         self.observation.flag = Some(error.flag());
-        if let ResponseBodyError::Upstream(_) = error {
+        if let ResponseBodyError::Upstream(_) = error
+            && !self.activity.client_failed()
+        {
             self.answered.broke_off();
         }
     }

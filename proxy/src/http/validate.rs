@@ -23,6 +23,8 @@ pub(super) enum Rejection {
     HostMismatch,
     #[error("the Host field holds a control or non-ASCII character")]
     HostCharacters,
+    #[error("the request's target is a host without a scheme, which only CONNECT may send")]
+    AuthorityForm,
     #[error("the target's scheme is neither http nor https")]
     Scheme,
     #[error("a transfer coding other than chunked is not supported")]
@@ -51,6 +53,9 @@ pub(super) fn authority(parts: &Parts) -> Result<String, Rejection> {
         .is_some_and(|scheme| !matches!(scheme, "http" | "https"))
     {
         return Err(Rejection::Scheme);
+    }
+    if parts.uri.scheme().is_none() && parts.uri.authority().is_some() {
+        return Err(Rejection::AuthorityForm);
     }
     let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next()

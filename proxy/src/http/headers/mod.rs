@@ -61,9 +61,53 @@ pub(super) fn strip_request(parts: &mut Parts) -> HopByHop {
     headers.remove(HTTP2_SETTINGS);
     // We answer it ourselves when the body is first asked for.
     headers.remove(header::EXPECT);
-    headers.remove(CLIENT_CERT);
+    strip_reserved(headers);
     join_cookies(headers);
     HopByHop { upgrade, trailers }
+}
+
+/// Fields that only the mesh writes.
+const RESERVED: &str = "x-weft-";
+
+/// Removes what only the mesh may say: the caller's identity, and `x-weft-…`. Applications that
+/// take `_` for `-` (CGI, WSGI and their heirs) would take such a spelling of the identity for
+/// ours, so that goes as well.
+pub(super) fn strip_reserved(headers: &mut HeaderMap) {
+    let is_reserved = |name: &&HeaderName| {
+        let name = name.as_str();
+        name.starts_with(RESERVED)
+            || name.len() == CLIENT_CERT.as_str().len()
+                && name
+                    .bytes()
+                    .map(|byte| if byte == b'_' { b'-' } else { byte })
+                    .eq(CLIENT_CERT.as_str().bytes())
+    };
+    // A second look only where the first found something: mostly nothing is there.
+    while let Some(name) = headers.keys().find(is_reserved).cloned() {
+        headers.remove(name);
+    }
+}
+
+/// Removes from a request's trailers what may only stand in its head (RFC 9110 6.5.1): a server
+/// that merges both would take it for checked.
+pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
+    strip(trailers);
+    strip_reserved(trailers);
+    for name in [
+        &header::HOST,
+        &header::CONTENT_LENGTH,
+        &header::CONTENT_TYPE,
+        &header::CONTENT_ENCODING,
+        &header::CONTENT_RANGE,
+        &header::TRAILER,
+        &header::AUTHORIZATION,
+        &header::PROXY_AUTHORIZATION,
+        &header::COOKIE,
+        &FORWARDED_FOR,
+        &FORWARDED_PROTO,
+    ] {
+        trailers.remove(name);
+    }
 }
 
 /// Removes a response's hop-by-hop fields.

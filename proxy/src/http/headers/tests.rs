@@ -1,4 +1,4 @@
-use http::{HeaderMap, Request, Version, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, Version, request::Parts};
 
 use super::{HopByHop, append_address, request_id, strip_request, strip_response, trace_id};
 
@@ -141,4 +141,31 @@ fn the_trace_id_is_taken_from_traceparent() {
     assert_eq!(trace_id(&headers), Some("0af7651916cd43dd8448eb211c80319c"));
     headers.insert("traceparent", "00-xyz".parse().unwrap());
     assert_eq!(trace_id(&headers), None);
+}
+
+#[test]
+fn trailers_carry_nothing_that_belongs_in_a_head() {
+    let mut trailers = HeaderMap::new();
+    for name in [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "authorization",
+        "cookie",
+        "x-forwarded-client-cert",
+        "x_forwarded_client_cert",
+        "x-forwarded-for",
+        "x-weft-flag",
+        "grpc-status",
+        "x-checksum",
+    ] {
+        trailers.insert(
+            http::HeaderName::from_static(name),
+            HeaderValue::from_static("1"),
+        );
+    }
+    super::strip_trailers(&mut trailers);
+    let mut left: Vec<_> = trailers.keys().map(http::HeaderName::as_str).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["grpc-status", "x-checksum"]);
 }

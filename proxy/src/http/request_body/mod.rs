@@ -15,6 +15,8 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::headers::strip_trailers;
+
 #[cfg(test)]
 mod tests;
 
@@ -38,21 +40,36 @@ impl From<Infallible> for RequestBodyError {
     }
 }
 
-/// When a byte last went in either direction.
+/// When a byte last went in either direction, and whether the client broke its request off.
 #[derive(Clone, Debug)]
-pub(super) struct Activity(Rc<Cell<Instant>>);
+pub(super) struct Activity(Rc<Moments>);
+
+#[derive(Debug)]
+struct Moments {
+    last: Cell<Instant>,
+    client_failed: Cell<bool>,
+}
 
 impl Activity {
     pub(super) fn new(now: Instant) -> Self {
-        Self(Rc::new(Cell::new(now)))
+        Self(Rc::new(Moments {
+            last: Cell::new(now),
+            client_failed: Cell::new(false),
+        }))
     }
 
     pub(super) fn touch(&self) {
-        self.0.set(Instant::now());
+        self.0.last.set(Instant::now());
     }
 
     pub(super) fn last(&self) -> Instant {
-        self.0.get()
+        self.0.last.get()
+    }
+
+    /// Whether the request's body ended in an error: what became of the exchange then says
+    /// nothing about the endpoint, or any client could have it ejected.
+    pub(super) fn client_failed(&self) -> bool {
+        self.0.client_failed.get()
     }
 }
 
@@ -186,7 +203,13 @@ where
             source.ended = true;
             return Poll::Ready(None);
         };
-        let frame = frame.map_err(Into::into)?;
+        let mut frame = frame.map_err(|error| {
+            part.shared.activity.0.client_failed.set(true);
+            error.into()
+        })?;
+        if let Some(trailers) = frame.trailers_mut() {
+            strip_trailers(trailers);
+        }
         part.shared.activity.touch();
         match frame.data_ref() {
             Some(data) => {

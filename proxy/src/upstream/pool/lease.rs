@@ -104,6 +104,17 @@ impl SendError {
         }
     }
 
+    /// The same, known to come from the client's own request: towards an HTTP/2 endpoint it
+    /// looks like a stream that was reset.
+    pub(crate) fn of_client(self) -> Self {
+        match self {
+            Self::Reset(endpoint, error) | Self::Protocol(endpoint, error) => {
+                Self::Client(endpoint, error)
+            }
+            other => other,
+        }
+    }
+
     /// The response flag.
     pub fn flag(&self) -> &'static str {
         match self {
