@@ -54,6 +54,7 @@ async fn guarded() -> (Shop, App, [SocketAddr; 2]) {
         .inbound("shop", &[(pod.port(), Protocol::Http)], |inbound| {
             inbound.authorization.push(AuthorizationPolicy {
                 id: "shop/no-admin".to_owned(),
+                unknown: Vec::new(),
                 selector: Selector::All,
                 mode: PolicyMode::Enforce,
                 action: AuthAction::Deny,

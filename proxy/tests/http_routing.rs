@@ -179,6 +179,7 @@ async fn a_refusal_names_policy_and_rule() {
                 mode: PolicyMode::Enforce,
                 action,
                 rules,
+                unknown: Vec::new(),
             };
             let readers = AuthRule {
                 name: "frontend-reads".to_owned(),

@@ -293,6 +293,7 @@ async fn calling_http_tcp_passes_no_rule_on_http() {
     let server = server(Protocol::Http, |document| {
         document.authorization.push(AuthorizationPolicy {
             id: "shop/readers".to_owned(),
+            unknown: Vec::new(),
             selector: Selector::All,
             action: AuthAction::Allow,
             mode: PolicyMode::Enforce,
@@ -321,6 +322,7 @@ async fn a_policy_on_callers_is_kept_on_tcp() {
     let server = server(Protocol::Tcp, |document| {
         document.authorization.push(AuthorizationPolicy {
             id: "shop/callers".to_owned(),
+            unknown: Vec::new(),
             selector: Selector::All,
             action: AuthAction::Allow,
             mode: PolicyMode::Enforce,

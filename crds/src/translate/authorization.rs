@@ -43,6 +43,7 @@ pub(crate) fn authorization(
             .enumerate()
             .map(|(at, entry)| rule(entry, at, findings))
             .collect(),
+        unknown: Vec::new(),
     }
 }
 

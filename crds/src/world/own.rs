@@ -289,6 +289,7 @@ fn closed(name: &Name, object: Option<&AuthPolicy>) -> AuthFacts {
             name: INVALID_RULE.to_owned(),
             ..AuthRule::default()
         }],
+        unknown: Vec::new(),
     };
     let Some(mut read) = read else {
         return AuthFacts {

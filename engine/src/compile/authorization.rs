@@ -93,7 +93,14 @@ impl CompiledAuthorization {
 impl CompiledPolicy {
     fn compile(policy: &AuthorizationPolicy, problems: &mut Vec<Problem>) -> Self {
         let findings = &mut Findings::new("AuthPolicy", &policy.id, problems);
-        let mut invalid = false;
+        let mut invalid = !policy.unknown.is_empty();
+        for field in &policy.unknown {
+            findings.invalid(
+                format!("spec.{field}"),
+                "this build does not know the field, so it cannot tell what the policy means",
+                "upgrade the proxy to the operator's version; until then the policy refuses everything",
+            );
+        }
         let mut rules = Vec::with_capacity(policy.rules.len());
         for rule in &policy.rules {
             match CompiledAuthRule::compile(rule) {

@@ -1,6 +1,6 @@
 //! The server-side policies that select one workload.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::authorization::CompiledAuthorization;
 use crate::{
@@ -12,10 +12,25 @@ use crate::{
 /// The server-side policies that select one workload.
 #[derive(Debug)]
 pub struct CompiledInbound {
-    protocols: BTreeMap<u16, Protocol>,
-    mtls: MtlsMode,
-    mtls_by_port: BTreeMap<u16, MtlsMode>,
+    ports: BTreeMap<u16, DeclaredPort>,
+    mtls: ChosenMode,
+    mtls_by_port: BTreeMap<u16, ChosenMode>,
     pub(crate) authorization: CompiledAuthorization,
+}
+
+/// What Services say of a pod's own port.
+#[derive(Debug)]
+struct DeclaredPort {
+    service: Arc<str>,
+    protocol: Protocol,
+}
+
+/// An mTLS mode and who chose it.
+#[derive(Debug)]
+struct ChosenMode {
+    mode: MtlsMode,
+    /// `namespace/name` of the MeshPolicy; `None`: the mesh's default.
+    policy: Option<Box<str>>,
 }
 
 impl CompiledInbound {
@@ -26,7 +41,7 @@ impl CompiledInbound {
         workload: &Workload,
     ) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
-        let protocols = protocols(inbound, workload, &mut problems);
+        let ports = ports(inbound, workload, &mut problems);
         let (mtls, mtls_by_port) = mtls(inbound, mesh, workload);
         let policies = inbound
             .authorization
@@ -35,7 +50,7 @@ impl CompiledInbound {
             .filter(|policy| policy.selector.selects(&workload.labels));
         let authorization = CompiledAuthorization::compile(policies, &mut problems);
         let compiled = Self {
-            protocols,
+            ports,
             mtls,
             mtls_by_port,
             authorization,
@@ -45,12 +60,33 @@ impl CompiledInbound {
 
     /// What a Service declares of the pod's own port; `Auto` when none does.
     pub fn protocol(&self, port: u16) -> Protocol {
-        self.protocols.get(&port).copied().unwrap_or_default()
+        self.ports
+            .get(&port)
+            .map_or_else(Protocol::default, |declared| declared.protocol)
+    }
+
+    /// The first Service that declares the pod's own port; `None` when none does. Shared, so that
+    /// metrics and log may keep it.
+    pub fn service(&self, port: u16) -> Option<&Arc<str>> {
+        self.ports.get(&port).map(|declared| &declared.service)
     }
 
     /// Whether plaintext is taken on the pod's own port.
     pub fn mtls(&self, port: u16) -> MtlsMode {
-        self.mtls_by_port.get(&port).copied().unwrap_or(self.mtls)
+        self.chosen(port).mode
+    }
+
+    /// What refuses plaintext on the pod's own port, where it is Strict: `namespace/name/mtls` of
+    /// the MeshPolicy, or `mtls/strict` where that is the mesh's default.
+    pub fn plaintext_denied_by(&self, port: u16) -> Cow<'static, str> {
+        match &self.chosen(port).policy {
+            Some(policy) => format!("{policy}/mtls").into(),
+            None => "mtls/strict".into(),
+        }
+    }
+
+    fn chosen(&self, port: u16) -> &ChosenMode {
+        self.mtls_by_port.get(&port).unwrap_or(&self.mtls)
     }
 
     /// Whether any policy selects the workload.
@@ -61,17 +97,22 @@ impl CompiledInbound {
 
 /// The first Service that declares a port speaks for it; one that says nothing of the protocol
 /// leaves it to the next.
-fn protocols(
+fn ports(
     inbound: &InboundDocument,
     workload: &Workload,
     problems: &mut Vec<Problem>,
-) -> BTreeMap<u16, Protocol> {
-    let mut protocols = BTreeMap::new();
+) -> BTreeMap<u16, DeclaredPort> {
+    let mut ports = BTreeMap::new();
     for declared in &inbound.ports {
         if !declared.selector.selects(&workload.labels) {
             continue;
         }
-        let known = protocols.entry(declared.port).or_insert(declared.protocol);
+        let DeclaredPort {
+            protocol: known, ..
+        } = ports.entry(declared.port).or_insert_with(|| DeclaredPort {
+            service: declared.service.as_str().into(),
+            protocol: declared.protocol,
+        });
         if *known == Protocol::Auto {
             *known = declared.protocol;
         } else if declared.protocol != Protocol::Auto && declared.protocol != *known {
@@ -88,7 +129,7 @@ fn protocols(
             });
         }
     }
-    protocols
+    ports
 }
 
 /// For each port the first entry that speaks for it: an entry with a mode ends the search, for
@@ -97,18 +138,26 @@ fn mtls(
     inbound: &InboundDocument,
     mesh: &MeshDocument,
     workload: &Workload,
-) -> (MtlsMode, BTreeMap<u16, MtlsMode>) {
+) -> (ChosenMode, BTreeMap<u16, ChosenMode>) {
     let mut by_port = BTreeMap::new();
     for policy in &inbound.mtls {
         if !policy.selector.selects(&workload.labels) {
             continue;
         }
+        let chosen = |mode| ChosenMode {
+            mode,
+            policy: Some(policy.id.as_str().into()),
+        };
         for (port, mode) in &policy.ports {
-            by_port.entry(*port).or_insert(*mode);
+            by_port.entry(*port).or_insert_with(|| chosen(*mode));
         }
         if let Some(mode) = policy.mode {
-            return (mode, by_port);
+            return (chosen(mode), by_port);
         }
     }
-    (mesh.mtls.unwrap_or_default(), by_port)
+    let default = ChosenMode {
+        mode: mesh.mtls.unwrap_or_default(),
+        policy: None,
+    };
+    (default, by_port)
 }

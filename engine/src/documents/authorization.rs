@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::ValueMatch;
 
@@ -55,22 +55,61 @@ pub enum PolicyMode {
 }
 
 /// One AuthPolicy as it applies to the document's pods.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthorizationPolicy {
     /// `namespace/name` of the AuthPolicy.
     pub id: String,
     /// The pods.
-    #[serde(default)]
     pub selector: Selector,
     /// What a matching rule means.
     pub action: AuthAction,
     /// Whether it acts.
-    #[serde(default)]
     pub mode: PolicyMode,
     /// OR of rules. Empty: nothing matches (so an Allow policy without rules denies all).
-    #[serde(default)]
     pub rules: Vec<AuthRule>,
+    /// Fields of the stored policy that this build does not know, at most 16. A
+    /// newer operator wrote them, and without them a rule may match more or less than it should:
+    /// such a policy fails closed.
+    #[serde(skip)]
+    pub unknown: Vec<String>,
+}
+
+/// Unknown fields of one policy that are kept by name.
+const MAX_UNKNOWN: usize = 16;
+
+impl<'de> Deserialize<'de> for AuthorizationPolicy {
+    /// By hand, to learn of fields that would be passed over in silence.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Known {
+            id: String,
+            #[serde(default)]
+            selector: Selector,
+            action: AuthAction,
+            #[serde(default)]
+            mode: PolicyMode,
+            #[serde(default)]
+            rules: Vec<AuthRule>,
+        }
+        let stored = serde_json::Value::deserialize(deserializer)?;
+        let mut unknown = Vec::new();
+        let known: Known = serde_ignored::deserialize(stored, |path| {
+            if unknown.len() < MAX_UNKNOWN {
+                unknown.push(path.to_string());
+            }
+        })
+        .map_err(D::Error::custom)?;
+        Ok(Self {
+            id: known.id,
+            selector: known.selector,
+            action: known.action,
+            mode: known.mode,
+            rules: known.rules,
+            unknown,
+        })
+    }
 }
 
 /// A rule: `from` AND `to` AND `headers`.

@@ -56,11 +56,10 @@ impl<'de> Deserialize<'de> for Envelope {
             spec: Value,
         }
         let stored = Stored::deserialize(deserializer)?;
-        let document = serde_json::json!({"kind": stored.kind, "spec": stored.spec});
         Ok(Self {
             api_version: stored.api_version,
             digest: stored.digest,
-            document: serde_json::from_value(document).map_err(D::Error::custom)?,
+            document: Document::read(&stored.kind, stored.spec)?,
         })
     }
 }
@@ -100,33 +99,35 @@ impl<'de> Deserialize<'de> for Document {
             kind: String,
             spec: Value,
         }
+        let Tagged { kind, spec } = Tagged::deserialize(deserializer)?;
+        Self::read(&kind, spec)
+    }
+}
+
+impl Document {
+    fn read<E: Error>(kind: &str, spec: Value) -> Result<Self, E> {
         fn read<T: serde::de::DeserializeOwned, E: Error>(spec: Value) -> Result<T, E> {
             serde_json::from_value(spec).map_err(E::custom)
         }
-        let Tagged { kind, spec } = Tagged::deserialize(deserializer)?;
-        Ok(match &*kind {
+        const KINDS: &[&str] = &[
+            "Mesh",
+            "Index",
+            "Service",
+            "Endpoints",
+            "Inbound",
+            "Gateway",
+        ];
+        Ok(match kind {
             "Mesh" => Self::Mesh(read(spec)?),
             "Index" => Self::Index(read(spec)?),
             "Service" => Self::Service(read(spec)?),
             "Endpoints" => Self::Endpoints(read(spec)?),
             "Inbound" => Self::Inbound(read(spec)?),
             "Gateway" => Self::Gateway(read(spec)?),
-            other => {
-                const KINDS: &[&str] = &[
-                    "Mesh",
-                    "Index",
-                    "Service",
-                    "Endpoints",
-                    "Inbound",
-                    "Gateway",
-                ];
-                return Err(D::Error::unknown_variant(other, KINDS));
-            }
+            other => return Err(E::unknown_variant(other, KINDS)),
         })
     }
-}
 
-impl Document {
     /// The digest of the content: xxh3-128 in hex over its canonical JSON (maps are ordered,
     /// so equal documents have equal bytes).
     pub fn digest(&self) -> String {
@@ -153,11 +154,17 @@ impl Envelope {
     }
 
     /// Reads stored bytes and checks version and digest.
-    ///
-    /// A newer writer may have added fields that this build ignores; its digest then covers
-    /// bytes that this build cannot reproduce, so the digest is only checked when the
-    /// document has no unknown fields.
     pub fn from_json(text: &str) -> Result<Self, EnvelopeError> {
+        Self::open(text).map(|(envelope, _)| envelope)
+    }
+
+    /// As [`Self::from_json`], and gives the paths of the fields that this build does not know,
+    /// at most 16.
+    ///
+    /// A newer writer's digest covers bytes that this build cannot reproduce, so a digest that
+    /// does not fit is only an error where there are no unknown fields. One that fits leaves
+    /// none to look for.
+    pub fn open(text: &str) -> Result<(Self, Vec<String>), EnvelopeError> {
         let envelope: Self = serde_json::from_str(text)?;
         if !envelope.api_version.starts_with("weft.dev/config/v") {
             return Err(EnvelopeError::Version {
@@ -165,13 +172,17 @@ impl Envelope {
             });
         }
         let expected = envelope.document.digest();
-        if envelope.digest != expected && envelope.unknown_fields(text).is_empty() {
+        if envelope.digest == expected {
+            return Ok((envelope, Vec::new()));
+        }
+        let unknown = envelope.unknown_fields(text);
+        if unknown.is_empty() {
             return Err(EnvelopeError::Digest {
                 found: envelope.digest,
                 expected,
             });
         }
-        Ok(envelope)
+        Ok((envelope, unknown))
     }
 
     /// Paths of the fields in `text` that this build does not know, at most 16.

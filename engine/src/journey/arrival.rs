@@ -105,7 +105,7 @@ fn at_server(
     if refused {
         return Outcome {
             status: Some(403),
-            denied_by: Some("mtls/strict".to_owned()),
+            denied_by: Some(inbound.plaintext_denied_by(port).into_owned()),
             ..Outcome::default()
         };
     }

@@ -70,8 +70,8 @@ pub struct Outcome {
     pub route: Option<String>,
     /// Each backend that may be drawn with its share in percent, e.g. `shop/reviews:9080{version=v1}` → 80.
     pub backends: BTreeMap<String, f64>,
-    /// `namespace/policy/rule` that refused (`…/-` where nothing allowed it); `mtls/strict` where
-    /// plaintext met a workload that takes none.
+    /// `namespace/policy/rule` that refused (`…/-` where nothing allowed it). Where plaintext met a
+    /// workload that takes none: `namespace/policy/mtls`, or `mtls/strict` by the mesh's default.
     pub denied_by: Option<String>,
     /// Shadow policies that would have refused.
     pub would_deny: Vec<String>,

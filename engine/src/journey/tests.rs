@@ -127,7 +127,7 @@ fn what_the_mesh_answers_itself_reaches_no_server() {
 fn an_unmeshed_client_is_not_routed_and_meets_the_mtls_mode() {
     let refused = outcome(json!({"source": null}));
     assert_eq!(refused.status, Some(403));
-    assert_eq!(refused.denied_by.as_deref(), Some("mtls/strict"));
+    assert_eq!(refused.denied_by.as_deref(), Some("shop/m/mtls"));
     assert_eq!(refused.route, None);
     let bare = outcome(json!({"source": null, "service": "shop/bare", "http": {"path": "/x"}}));
     assert_eq!((bare.status, bare.path.as_deref()), (None, Some("/x")));

@@ -83,6 +83,7 @@ fn a_document_is_checked_as_a_proxy_that_its_policies_select_would() {
             ..AuthRule::default()
         }],
         mode: PolicyMode::Enforce,
+        unknown: Vec::new(),
     };
     let inbound = |authorization| {
         Document::Inbound(InboundDocument {

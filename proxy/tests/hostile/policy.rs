@@ -13,6 +13,7 @@ use crate::{
 
 fn policy(id: &str, action: AuthAction, to: RuleTo) -> AuthorizationPolicy {
     AuthorizationPolicy {
+        unknown: Vec::new(),
         id: id.to_owned(),
         selector: Selector::All,
         action,

@@ -137,11 +137,11 @@ impl<F: Feed> Keeper<F> {
     }
 
     fn take_document(&mut self, name: &DocumentName, json: &str, is_fresh: bool) {
-        let envelope = match open(name, json) {
-            Ok(envelope) => envelope,
+        let (envelope, unknown) = match open(name, json) {
+            Ok(opened) => opened,
             Err(error) => return self.reject(name, &error, is_fresh),
         };
-        for field in envelope.unknown_fields(json) {
+        for field in unknown {
             tracing::warn!(document = %name, %field, "unknown field ignored; the operator is newer than this proxy");
         }
         let digest = envelope.digest;

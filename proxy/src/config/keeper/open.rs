@@ -13,9 +13,10 @@ pub(super) enum Rejection {
     Misnamed,
 }
 
-/// Parses, and checks that the document is the one that its name promises.
-pub(super) fn open(name: &DocumentName, json: &str) -> Result<Envelope, Rejection> {
-    let envelope = Envelope::from_json(json)?;
+/// Parses, and checks that the document is the one that its name promises. Gives the fields that
+/// this build does not know as well.
+pub(super) fn open(name: &DocumentName, json: &str) -> Result<(Envelope, Vec<String>), Rejection> {
+    let (envelope, unknown) = Envelope::open(json)?;
     let is_same = match (&envelope.document, name) {
         (Document::Mesh(_), DocumentName::Mesh) => true,
         (Document::Index(d), DocumentName::Index(shard)) => d.shard == *shard,
@@ -28,7 +29,7 @@ pub(super) fn open(name: &DocumentName, json: &str) -> Result<Envelope, Rejectio
         _ => false,
     };
     if is_same {
-        Ok(envelope)
+        Ok((envelope, unknown))
     } else {
         Err(Rejection::Misnamed)
     }
