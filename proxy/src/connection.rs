@@ -8,6 +8,9 @@ mod stream;
 
 pub use stream::{Prefixed, Stream};
 
+/// The flag of what is refused because it came in plaintext.
+pub const MTLS_REQUIRED: &str = "mtls_required";
+
 /// Which of the proxy's three doors a connection came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -77,9 +80,9 @@ pub struct ConnectionInfo {
     pub target: Target,
     /// `None` in plaintext.
     pub tls: Option<MeshTls>,
-    /// Why every request on this connection must be refused, where it must: plaintext HTTP on
-    /// a Strict port is answered with 403 and this flag instead of a bare close.
-    pub refuse: Option<&'static str>,
+    /// What refuses every request on this connection, where something does: plaintext HTTP on a
+    /// Strict port is answered with 403 and the name of the policy instead of a bare close.
+    pub refuse: Option<Arc<str>>,
     /// When it was accepted.
     pub accepted: Instant,
 }

@@ -1,7 +1,7 @@
 //! What one core owns. A worker is an `Rc`: nothing in it is shared with another core but the
 //! handles below, which are swapped whole (config, identity) or summed at scrape (metrics).
 
-use std::{rc::Rc, sync::Arc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 use weft_engine::identity::Workload;
 
@@ -21,6 +21,8 @@ pub struct Worker {
     pub id: usize,
     /// The command line.
     pub bootstrap: Arc<Bootstrap>,
+    /// The workload's namespace, to be kept by whatever is told of its requests.
+    pub namespace: Arc<str>,
     /// The workload beside which this proxy stands: what `source` matches see of its calls.
     pub workload: Workload,
     /// Services, inbound policies, gateways.
@@ -50,6 +52,7 @@ impl Worker {
     ) -> Rc<Self> {
         Rc::new(Self {
             id,
+            namespace: bootstrap.namespace.as_str().into(),
             workload: bootstrap.workload(),
             bootstrap,
             config,
@@ -59,5 +62,15 @@ impl Worker {
             drain,
             upstreams: Upstreams::default(),
         })
+    }
+
+    /// The pod's own port as logs show it: `namespace/service:port` of the Service that declares
+    /// it, or where the application listens.
+    pub fn inbound_destination(&self, port: u16, address: SocketAddr) -> String {
+        let inbound = self.config.inbound();
+        match inbound.as_ref().and_then(|inbound| inbound.service(port)) {
+            Some(service) => format!("{}/{service}:{port}", self.namespace),
+            None => format!("{address} (port {port})"),
+        }
     }
 }

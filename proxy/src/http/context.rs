@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{framing::Progress, observation::Series};
+use super::{framing::Progress, series::Series};
 use crate::{connection::ConnectionInfo, worker::Worker};
 
 /// One served connection.

@@ -95,8 +95,8 @@ impl Arrived<'_> {
     ) -> Result<Reply, Refusal> {
         let connection = &self.context.connection;
         let worker = &self.context.worker;
-        if let Some(flag) = connection.refuse {
-            return Err(Refusal::Connection(flag));
+        if let Some(by) = &connection.refuse {
+            return Err(Refusal::Connection(by.clone()));
         }
         let authority = validate::authority(&parts).map_err(Refusal::Invalid)?;
         observation.authority(&authority);

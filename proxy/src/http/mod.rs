@@ -57,6 +57,12 @@ mod upgrade;
 /// What is told of an exchange when it has ended.
 mod observation;
 
+/// The metric series of exchanges.
+mod series;
+
+/// What is told of a request that the parser refused.
+mod unread;
+
 /// gRPC's way of saying things.
 mod grpc;
 

@@ -72,15 +72,12 @@ impl Place {
                 Ok(Self::Gateway(view, name.clone()))
             }
             Target::App { port, address } => {
-                let bootstrap = &worker.bootstrap;
-                observation.destination(
-                    &bootstrap.namespace.as_str().into(),
-                    &bootstrap.service_account.as_str().into(),
-                    *port,
-                );
                 let inbound = config
                     .inbound()
                     .ok_or(Refusal::NotConfigured("no_inbound_config"))?;
+                if let Some(service) = inbound.service(*port) {
+                    observation.destination(&worker.namespace, service, *port);
+                }
                 Ok(Self::App {
                     inbound,
                     port: *port,

@@ -1,13 +1,16 @@
 //! Every answer that the mesh itself gives, in one table.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use weft_engine::decide::{Denial, RequestRejection};
 
 use super::{grpc, observation::Observation, response_body::ResponseBody, validate::Rejection};
-use crate::upstream::{UpstreamError, pool::SendError};
+use crate::{
+    connection::MTLS_REQUIRED,
+    upstream::{UpstreamError, pool::SendError},
+};
 
 const FLAG: HeaderName = HeaderName::from_static("x-weft-flag");
 const DENIED_BY: HeaderName = HeaderName::from_static("x-weft-denied-by");
@@ -15,8 +18,9 @@ const DENIED_BY: HeaderName = HeaderName::from_static("x-weft-denied-by");
 /// Why the mesh answers a request itself.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The listener refuses whatever comes on this connection (plaintext on a Strict port).
-    Connection(&'static str),
+    /// The listener refuses whatever comes on this connection (plaintext on a Strict port), by
+    /// this policy.
+    Connection(Arc<str>),
     /// The head is not acceptable.
     Invalid(Rejection),
     /// The engine does not accept target or host.
@@ -77,7 +81,8 @@ impl Refusal {
     /// The response flag.
     pub(super) fn flag(&self) -> &'static str {
         match self {
-            Self::Connection(flag) | Self::NotConfigured(flag) | Self::NoBackend(flag) => flag,
+            Self::Connection(_) => MTLS_REQUIRED,
+            Self::NotConfigured(flag) | Self::NoBackend(flag) => flag,
             Self::Invalid(_) | Self::Malformed(_) => "malformed_request",
             Self::Denied { invalid: false, .. } => "denied_by",
             Self::Denied { invalid: true, .. } => "invalid_policy",
@@ -94,8 +99,8 @@ impl Refusal {
     /// What a person is told.
     fn message(&self) -> Cow<'static, str> {
         match self {
-            Self::Connection(flag) => {
-                format!("this port takes only mesh mTLS ({flag}); call it from a meshed workload, or set mtls Permissive in a MeshPolicy").into()
+            Self::Connection(by) => {
+                format!("this port takes only mesh mTLS ({by}); call it from a meshed workload, or set mtls Permissive in a MeshPolicy").into()
             }
             Self::Invalid(rejection) => rejection.to_string().into(),
             Self::Malformed(rejection) => rejection.to_string().into(),
@@ -154,11 +159,16 @@ impl Refusal {
         let mut response = Response::new(());
         let headers = response.headers_mut();
         headers.insert(FLAG, HeaderValue::from_static(flag));
-        if let Self::Denied { by, .. } = &self {
-            if let Ok(by) = HeaderValue::try_from(by.as_str()) {
+        let denied_by = match &self {
+            Self::Denied { by, .. } => Some(by.as_str()),
+            Self::Connection(by) => Some(&**by),
+            _ => None,
+        };
+        if let Some(by) = denied_by {
+            if let Ok(by) = HeaderValue::try_from(by) {
                 headers.insert(DENIED_BY, by);
             }
-            observation.denied_by = Some(by.clone());
+            observation.denied_by = Some(by.to_owned());
         }
         let body = if is_grpc {
             let code = grpc::code_for(status);

@@ -19,7 +19,7 @@ use tokio::{io::AsyncReadExt, time::sleep};
 
 use super::{
     context::Context, exchange::exchange, executor::LocalExecutor, framing::Guarded,
-    validate::MAX_HEADERS,
+    unread::Unread, validate::MAX_HEADERS,
 };
 use crate::{
     connection::{ConnectionInfo, Prefixed, Stream},
@@ -116,8 +116,16 @@ pub async fn serve(
             .with_upgrades();
         watch(&context, served).await
     };
-    if let Err(error) = ended {
-        tracing::debug!(peer = %context.connection.peer, %error, "connection ended early");
+    let unread = match &ended {
+        Ended::Served(Ok(())) => None,
+        Ended::Served(Err(error)) => {
+            tracing::debug!(peer = %context.connection.peer, %error, "connection ended early");
+            Unread::of(error, http2)
+        }
+        Ended::SlowHead => Some(Unread::SlowHead),
+    };
+    if let Some(unread) = unread {
+        unread.tell(&context, http2);
     }
 }
 
@@ -170,9 +178,16 @@ where
     }
 }
 
+/// How a connection ended.
+enum Ended {
+    Served(hyper::Result<()>),
+    /// It was dropped, for a head took too long.
+    SlowHead,
+}
+
 /// Drives a connection, asks it to end when the process drains or nothing comes any more, and
 /// drops it when a head takes too long.
-async fn watch(context: &Context, served: impl Served) -> hyper::Result<()> {
+async fn watch(context: &Context, served: impl Served) -> Ended {
     let mut served = pin!(served);
     let drain = context.worker.drain.clone();
     let mut draining = pin!(drain.started());
@@ -186,17 +201,17 @@ async fn watch(context: &Context, served: impl Served) -> hyper::Result<()> {
     loop {
         tokio::select! {
             biased;
-            ended = &mut served => return ended,
+            ended = &mut served => return Ended::Served(ended),
             () = &mut draining, if !drained => {
                 drained = true;
                 served.as_mut().end();
             }
             () = sleep(watch_every) => {
                 if context.progress.head_pending().is_some_and(|pending| pending > head_within) {
-                    return Ok(());
+                    return Ended::SlowHead;
                 }
                 match (ending, context.idle_since()) {
-                    (Some(asked), _) if asked.elapsed() > LINGER => return Ok(()),
+                    (Some(asked), _) if asked.elapsed() > LINGER => return Ended::Served(Ok(())),
                     (None, Some(since)) if since.elapsed() > IDLE => {
                         ending = Some(Instant::now());
                         served.as_mut().end();

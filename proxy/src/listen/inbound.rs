@@ -1,7 +1,7 @@
 //! From the mesh to the local application. Mesh TLS is recognised by its ALPN; the declared
 //! protocol decides how a port is treated, and the mTLS mode whether plaintext is taken.
 
-use std::{net::SocketAddr, rc::Rc, time::Instant};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
@@ -12,16 +12,16 @@ use super::{
     detect::{HELLO_TIMEOUT, Look, SNIFF_TIMEOUT, Spoken, detect},
 };
 use crate::{
-    connection::{ConnectionInfo, Direction, Prefixed, Stream, Target},
+    connection::{ConnectionInfo, Direction, MTLS_REQUIRED, Prefixed, Stream, Target},
     http,
     identity::{MeshAlpn, accept_mesh},
-    observe::families::{CONNECTIONS_REFUSED, PROTOCOL_DETECTIONS, TLS_HANDSHAKES},
+    observe::{
+        AccessRecord,
+        families::{CONNECTIONS_REFUSED, PROTOCOL_DETECTIONS, TLS_HANDSHAKES},
+    },
     tcp,
     worker::Worker,
 };
-
-/// The flag of what is refused because it came in plaintext.
-const MTLS_REQUIRED: &str = "mtls_required";
 
 /// A redirected connection: the original destination is the application.
 pub(super) async fn captured(worker: Rc<Worker>, accepted: Accepted, dialled: Option<SocketAddr>) {
@@ -34,7 +34,11 @@ pub(super) async fn captured(worker: Rc<Worker>, accepted: Accepted, dialled: Op
             handle(worker, accepted, Some(app), app.port(), target).await;
         }
         // Dialled directly, the capture port stands for no port of the application.
-        None => refuse(&worker, "not_redirected"),
+        None => {
+            let target = Target::Passthrough(accepted.local);
+            let connection = info(&accepted, None, target);
+            refuse(&worker, &connection, "not_redirected", None);
+        }
     }
 }
 
@@ -44,11 +48,43 @@ pub(super) async fn bound(worker: Rc<Worker>, accepted: Accepted, port: u16, app
     handle(worker, accepted, None, port, target).await;
 }
 
-fn refuse(worker: &Worker, reason: &str) {
+fn info(
+    accepted: &Accepted,
+    original_destination: Option<SocketAddr>,
+    target: Target,
+) -> ConnectionInfo {
+    ConnectionInfo {
+        direction: Direction::Inbound,
+        peer: accepted.peer,
+        local: accepted.local,
+        original_destination,
+        target,
+        tls: None,
+        refuse: None,
+        accepted: Instant::now(),
+    }
+}
+
+/// Counts and logs a connection that is closed before a protocol takes over; `rule`: what of the
+/// configuration refuses it.
+fn refuse(worker: &Worker, connection: &ConnectionInfo, reason: &'static str, rule: Option<&str>) {
     worker
         .metrics
         .counter(&CONNECTIONS_REFUSED, &["inbound", reason])
         .inc();
+    if !worker.access_log.is_on() {
+        return;
+    }
+    let mut record = AccessRecord::new("inbound", "tcp");
+    record.source = Some(connection.peer);
+    record.flag = Some(reason);
+    record.rule = rule.map(str::to_owned);
+    record.duration = connection.accepted.elapsed();
+    record.destination = match connection.target {
+        Target::App { port, address } => Some(worker.inbound_destination(port, address)),
+        _ => None,
+    };
+    worker.access_log.log(record);
 }
 
 async fn handle(
@@ -58,26 +94,15 @@ async fn handle(
     port: u16,
     target: Target,
 ) {
+    let mut connection = info(&accepted, original_destination, target);
     let Some(inbound) = worker.config.inbound() else {
-        return refuse(&worker, "config_not_loaded");
+        return refuse(&worker, &connection, "config_not_loaded", None);
     };
     let (protocol, mode) = (inbound.protocol(port), inbound.mtls(port));
+    let strict: Option<Arc<str>> =
+        (mode == MtlsMode::Strict).then(|| inbound.plaintext_denied_by(port).into());
     drop(inbound);
-    let Accepted {
-        mut stream,
-        peer,
-        local,
-    } = accepted;
-    let mut connection = ConnectionInfo {
-        direction: Direction::Inbound,
-        peer,
-        local,
-        original_destination,
-        target,
-        tls: None,
-        refuse: None,
-        accepted: Instant::now(),
-    };
+    let mut stream = accepted.stream;
     let (spoken, bytes) = match look(mode, protocol) {
         Some(look) => {
             let (spoken, bytes) = detect(&mut stream, look).await;
@@ -92,7 +117,8 @@ async fn handle(
     match spoken {
         Spoken::Closed => return,
         Spoken::BrokenHello if protocol != Protocol::Tcp || mode == MtlsMode::Strict => {
-            return refuse(&worker, Spoken::BrokenHello.as_str());
+            let reason = Spoken::BrokenHello.as_str();
+            return refuse(&worker, &connection, reason, strict.as_deref());
         }
         Spoken::MeshTls => return mesh(worker, connection, Prefixed::new(bytes, stream)).await,
         _ => {}
@@ -104,12 +130,12 @@ async fn handle(
         Protocol::Auto => spoken == Spoken::Http,
         Protocol::Tcp | Protocol::Tls => false,
     };
-    if mode == MtlsMode::Strict {
+    if let Some(by) = strict {
         // HTTP gets an answer that says why; anything else cannot be told.
         if !is_http || spoken != Spoken::Http {
-            return refuse(&worker, MTLS_REQUIRED);
+            return refuse(&worker, &connection, MTLS_REQUIRED, Some(&by));
         }
-        connection.refuse = Some(MTLS_REQUIRED);
+        connection.refuse = Some(by);
     }
     let stream = Stream::Plain(Prefixed::new(bytes, stream));
     if is_http {
@@ -161,7 +187,7 @@ async fn mesh(worker: Rc<Worker>, mut connection: ConnectionInfo, stream: Prefix
             };
             let metrics = &worker.metrics;
             metrics.counter(&TLS_HANDSHAKES, &["inbound", result]).inc();
-            return refuse(&worker, "mesh_tls");
+            return refuse(&worker, &connection, "mesh_tls", None);
         }
     };
     worker

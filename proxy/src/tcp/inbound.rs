@@ -22,14 +22,15 @@ pub(crate) async fn inbound(worker: Rc<Worker>, connection: ConnectionInfo, mut 
     let Target::App { port, address } = connection.target else {
         return;
     };
-    let namespace = worker.bootstrap.namespace.clone();
+    let inbound = worker.config.inbound();
+    let service = inbound.as_ref().and_then(|inbound| inbound.service(port));
     let mut session = Session::open(
         &worker,
         &connection,
-        (&namespace, ""),
-        format!("{address} (port {port})"),
+        (&worker.namespace, service.map_or("", |service| service)),
+        worker.inbound_destination(port, address),
     );
-    let Some(inbound) = worker.config.inbound() else {
+    let Some(inbound) = inbound else {
         return session.failed("config_not_loaded");
     };
     let peer = Peer {

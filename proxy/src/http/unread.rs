@@ -1,0 +1,78 @@
+//! What is told of a request that the parser refused: nothing of it is known but its connection.
+
+use std::sync::Arc;
+
+use super::{
+    context::Context,
+    series::{Key, Series},
+};
+use crate::observe::AccessRecord;
+
+/// Why a connection ended without its request having been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is not HTTP; answered with this status, where HTTP/1.1 allows an answer.
+    Malformed(Option<u16>),
+    /// Its head did not end in time.
+    SlowHead,
+}
+
+impl Unread {
+    /// What an error of the server's side of a connection says; `None`: no request is refused by
+    /// it (the client went away, or a request under way ended and told of it itself).
+    pub(super) fn of(error: &hyper::Error, http2: bool) -> Option<Self> {
+        if http2 {
+            let mut source = std::error::Error::source(error);
+            while let Some(cause) = source {
+                if let Some(error) = cause.downcast_ref::<h2::Error>() {
+                    // Ended by us, for what the peer sent.
+                    return error.is_library().then_some(Self::Malformed(None));
+                }
+                source = cause.source();
+            }
+            return None;
+        }
+        if !error.is_parse() {
+            return None;
+        }
+        // As hyper answers. Its 414 is for targets longer than a whole head may be here.
+        let status = if error.is_parse_too_large() { 431 } else { 400 };
+        Some(Self::Malformed(Some(status)))
+    }
+
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed_request",
+            Self::SlowHead => "timeout_head",
+        }
+    }
+
+    /// Counts it and writes its line.
+    pub(super) fn tell(self, context: &Context, http2: bool) {
+        let protocol = if http2 { "http/2" } else { "http/1.1" };
+        let status = match self {
+            Self::Malformed(status) => status,
+            Self::SlowHead => None,
+        };
+        let key = Key {
+            status: status.unwrap_or(0),
+            grpc_status: None,
+            flag: self.flag(),
+            protocol,
+            route: Arc::default(),
+            service: Arc::default(),
+            namespace: Arc::default(),
+        };
+        Series::resolve(context, key).requests.inc();
+        let connection = &context.connection;
+        let log = &context.worker.access_log;
+        if log.is_on() {
+            let mut record = AccessRecord::new(connection.direction.as_str(), protocol);
+            record.status = status;
+            record.flag = Some(self.flag());
+            record.source = Some(connection.peer);
+            record.source_identity = connection.peer_identity().cloned();
+            log.log(record);
+        }
+    }
+}
