@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Test(Test),
     /// Follow one request: each rule that matched or missed, and the verdict
     Why(Box<Why>),
+    /// Put the proxy into manifests that make pods, as the webhook would
+    Inject(Inject),
     /// Print the CustomResourceDefinitions, for kubectl apply --server-side -f -
     Crds(Crds),
 }
@@ -108,6 +110,31 @@ pub(crate) struct Why {
     pub(crate) proposed: Option<PathBuf>,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  weft inject -f deployment.yaml | kubectl apply -f -
+  kubectl get deployment web -o yaml | weft inject -f - | kubectl apply -f -
+
+Exit codes: 0, or 2 where a manifest cannot be read or cannot have a proxy.")]
+pub(crate) struct Inject {
+    /// File of manifests, or - for standard input
+    #[arg(short, long = "filename", value_name = "FILE")]
+    pub(crate) filename: PathBuf,
+    /// The proxy's image
+    #[arg(long, env = "WEFT_PROXY_IMAGE", default_value_t = weft_inject::Settings::default().image)]
+    pub(crate) image: String,
+    /// How it is pulled
+    #[arg(long, default_value = "IfNotPresent", value_parser = ["IfNotPresent", "Always", "Never"])]
+    pub(crate) image_pull_policy: String,
+    /// The namespace of the config documents
+    #[arg(long, default_value = "weft-config")]
+    pub(crate) config_namespace: String,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
     pub(crate) output: Format,
 }
 

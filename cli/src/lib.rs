@@ -19,6 +19,9 @@ mod test;
 /// The trace of one request.
 mod why;
 
+/// What the webhook would make of pods, offline.
+mod inject;
+
 /// The CustomResourceDefinitions.
 mod crds;
 
@@ -62,6 +65,7 @@ fn run(cli: &Cli) -> Result<(String, Outcome), Failure> {
         Command::Lint(arguments) => lint::run(arguments),
         Command::Test(arguments) => test::run(arguments),
         Command::Why(arguments) => why::run(arguments),
+        Command::Inject(arguments) => inject::run(arguments),
         Command::Crds(arguments) => crds::run(arguments),
     }
 }

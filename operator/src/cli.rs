@@ -64,9 +64,42 @@ pub struct ClusterArguments {
     /// How long the leader's Lease lasts; a standby takes over in about that time.
     #[arg(long, env = "WEFT_LEASE_DURATION", default_value = "10s", value_parser = lease)]
     pub lease_duration: Duration,
+    /// The webhooks.
+    #[command(flatten)]
+    pub webhook: WebhookArguments,
     /// What both worlds need.
     #[command(flatten)]
     pub mesh: MeshArguments,
+}
+
+/// The webhooks of `weft-operator cluster`.
+#[derive(Clone, Debug, Args)]
+pub struct WebhookArguments {
+    /// Where the webhooks are served, over TLS. Default: nowhere.
+    #[arg(long, env = "WEFT_WEBHOOK")]
+    pub webhook: Option<SocketAddr>,
+    /// The Service by which the API server reaches the webhooks.
+    #[arg(long, env = "WEFT_WEBHOOK_SERVICE", default_value = "weft-webhook")]
+    pub webhook_service: String,
+    /// A further DNS name or address for the webhooks' certificate, where the API server reaches
+    /// them other than by their Service. Repeatable.
+    #[arg(
+        long = "webhook-name",
+        env = "WEFT_WEBHOOK_NAMES",
+        value_delimiter = ','
+    )]
+    pub webhook_names: Vec<String>,
+    /// The image of the proxy that pods get.
+    #[arg(long, env = "WEFT_PROXY_IMAGE", default_value_t = weft_inject::Settings::default().image)]
+    pub proxy_image: String,
+    /// How that image is pulled.
+    #[arg(
+        long,
+        env = "WEFT_PROXY_IMAGE_PULL_POLICY",
+        default_value = "IfNotPresent",
+        value_parser = ["IfNotPresent", "Always", "Never"]
+    )]
+    pub proxy_image_pull_policy: String,
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {

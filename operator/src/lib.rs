@@ -23,6 +23,9 @@ pub mod publish;
 /// Where statuses go.
 pub mod status;
 
+/// What is asked before an object is stored: pods get a proxy, policies a first opinion.
+pub mod webhook;
+
 /// What it counts.
 pub mod metrics;
 

@@ -49,6 +49,17 @@ pub struct Metrics {
     pub identity_failures: Counter,
     /// When the CA ends.
     pub authority_expiry: Gauge,
+    /// What the webhooks answered.
+    pub admissions: Family<Admission, Counter>,
+}
+
+/// An answer of a webhook.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Admission {
+    /// `inject` or `validate`.
+    pub webhook: &'static str,
+    /// `injected`, `host_network`, `refused`, …
+    pub result: &'static str,
 }
 
 /// A kind of document.
@@ -88,6 +99,7 @@ impl Metrics {
             identities_issued: Counter::default(),
             identity_failures: Counter::default(),
             authority_expiry: Gauge::default(),
+            admissions: Family::default(),
         };
         // A counter's `_total` is added by the encoding.
         registry.register(
@@ -169,6 +181,11 @@ impl Metrics {
             "ca_expiry_timestamp_seconds",
             "When the CA's certificate ends, Unix time",
             metrics.authority_expiry.clone(),
+        );
+        registry.register(
+            "admissions",
+            "Answers of the webhooks",
+            metrics.admissions.clone(),
         );
         Self {
             registry: Arc::new(registry),

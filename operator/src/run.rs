@@ -18,6 +18,7 @@ use crate::{
     serve::{ListenError, serve},
     source::{self, Change, WatchedDirectory, watch_directory},
     status::{StatusApi, StatusError, StatusFiles},
+    webhook,
 };
 
 /// How long everything has to end after SIGTERM.
@@ -165,6 +166,9 @@ async fn cluster(arguments: ClusterArguments) -> Result<(), RunError> {
         shared.metrics.clone(),
     );
     tasks.spawn(keeper.run(stop.clone()));
+    shared
+        .admit(&arguments, &client, &leadership, &mut tasks, &stop)
+        .await?;
 
     let (sender, changes) = mpsc::channel::<Change>(source::QUEUE);
     tasks.spawn(source::watch(
@@ -204,6 +208,8 @@ struct Shared {
     wanted: watch::Sender<crate::identity::Wanted>,
     summary: watch::Sender<Option<Summary>>,
     ready: watch::Sender<bool>,
+    /// Whether the webhooks can answer; true where there are none.
+    admits: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -219,6 +225,7 @@ impl Shared {
             wanted: watch::channel(None).0,
             summary: watch::channel(None).0,
             ready: watch::channel(false).0,
+            admits: watch::channel(true).0,
         }
     }
 
@@ -237,9 +244,63 @@ impl Shared {
         stop: &CancellationToken,
     ) -> Result<(), RunError> {
         if let Some(address) = address {
-            let ready = self.ready.subscribe();
+            let ready = [self.ready.subscribe(), self.admits.subscribe()];
             tasks.spawn(serve(address, self.metrics.clone(), ready, stop.clone()).await?);
         }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Serves the webhooks.
+    async fn admit(
+        &self,
+        arguments: &ClusterArguments,
+        client: &kube::Client,
+        leadership: &Leadership,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Result<(), RunError> {
+        let wanted = &arguments.webhook;
+        let Some(address) = wanted.webhook else {
+            return Ok(());
+        };
+        let service = format!("{}.{}.svc", wanted.webhook_service, arguments.namespace);
+        let full = format!("{service}.{}", arguments.mesh.cluster_domain);
+        let names = [service, full]
+            .into_iter()
+            .chain(wanted.webhook_names.iter().cloned())
+            .collect();
+        let settings = weft_inject::Settings {
+            image: wanted.proxy_image.clone(),
+            image_pull_policy: wanted.proxy_image_pull_policy.clone(),
+            config_namespace: arguments.config_namespace.clone(),
+        };
+        let serving = webhook::Serving::default();
+        let router = webhook::router(settings, self.metrics.clone());
+        tasks.spawn(webhook::serve(address, router, serving.clone(), stop.clone()).await?);
+        let (roots, bundle) = watch::channel(None);
+        self.admits.send_replace(false);
+        let (admits, mut issued) = (self.admits.clone(), bundle.clone());
+        tasks.spawn(async move {
+            if issued.wait_for(Option::is_some).await.is_ok() {
+                admits.send_replace(true);
+            }
+        });
+        tasks.spawn(webhook::keep_certificate(
+            Secrets::new(client.clone(), &arguments.namespace),
+            arguments.mesh.trust_domain.clone(),
+            names,
+            serving,
+            roots,
+            stop.clone(),
+        ));
+        tasks.spawn(webhook::keep_bundle(
+            client.clone(),
+            bundle,
+            leadership.clone(),
+            stop.clone(),
+        ));
         Ok(())
     }
 }

@@ -16,28 +16,41 @@ use crate::metrics::Metrics;
 #[derive(Clone)]
 struct Answers {
     metrics: Metrics,
-    ready: watch::Receiver<bool>,
+    ready: [watch::Receiver<bool>; 2],
 }
 
 /// The address could not be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; is the port taken? choose another with --metrics")]
+#[error("cannot listen on {address}: {source}; is the port taken? choose another with --{flag}")]
 pub struct ListenError {
+    flag: &'static str,
     address: SocketAddr,
     source: std::io::Error,
 }
 
-/// Serves `/metrics`, `/healthz` (the process turns) and `/readyz` (the caches are complete, and
-/// a leader has written what they say) until `stop` is cancelled.
+impl ListenError {
+    /// `flag` is the one that chose the address.
+    pub fn new(flag: &'static str, address: SocketAddr, source: std::io::Error) -> Self {
+        Self {
+            flag,
+            address,
+            source,
+        }
+    }
+}
+
+/// Serves `/metrics`, `/healthz` (the process turns) and `/readyz` (all of `ready`: the caches are
+/// complete and a leader has written what they say; the webhooks have their certificate) until
+/// `stop` is cancelled.
 pub async fn serve(
     address: SocketAddr,
     metrics: Metrics,
-    ready: watch::Receiver<bool>,
+    ready: [watch::Receiver<bool>; 2],
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()>, ListenError> {
     let listener = TcpListener::bind(address)
         .await
-        .map_err(|source| ListenError { address, source })?;
+        .map_err(|source| ListenError::new("metrics", address, source))?;
     let router = Router::new()
         .route("/metrics", get(scrape))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -59,12 +72,13 @@ async fn scrape(State(answers): State<Answers>) -> impl IntoResponse {
 }
 
 async fn readiness(State(answers): State<Answers>) -> impl IntoResponse {
-    if *answers.ready.borrow() {
+    if answers.ready.iter().all(|ready| *ready.borrow()) {
         (StatusCode::OK, "ready\n")
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: the first lists are not complete, or what they say is not written yet\n",
+            "not ready: the first lists are not complete, or what they say is not written yet, \
+             or the webhooks have no certificate\n",
         )
     }
 }

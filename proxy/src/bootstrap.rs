@@ -2,14 +2,19 @@
 //! also be given as an environment variable `WEFT_<FLAG>`.
 
 use std::{
-    collections::BTreeMap, convert::Infallible, net::SocketAddr, path::PathBuf, str::FromStr,
+    collections::BTreeMap,
+    convert::Infallible,
+    fs, io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
     time::Duration,
 };
 
 use clap::Parser;
 use weft_engine::{documents::ServiceRef, identity::Workload};
 
-use crate::observe::Destination;
+use crate::{admin::Probes, observe::Destination};
 
 /// The proxy of the Weft service mesh.
 #[derive(Clone, Debug, Parser)]
@@ -27,6 +32,17 @@ pub struct Bootstrap {
     /// The pod's labels: `k=v,k=v`.
     #[arg(long, env = "WEFT_LABELS", default_value = "", value_parser = parse_labels)]
     pub labels: Labels,
+    /// The pod's labels as the downward API writes them to a file, beside those of --labels.
+    #[arg(long, env = "WEFT_LABELS_FILE")]
+    pub labels_file: Option<PathBuf>,
+    /// The pod's address. A call to it is made from 127.0.0.6, so that the capture sends it
+    /// through the inbound listener like anybody's.
+    #[arg(long, env = "WEFT_POD_IP")]
+    pub pod_ip: Option<IpAddr>,
+    /// The application's probes that are answered on the metrics address: JSON, as the injection
+    /// writes it.
+    #[arg(long, env = "WEFT_PROBES")]
+    pub probes: Option<Probes>,
 
     /// Read config documents from the files of this directory.
     #[arg(
@@ -148,6 +164,17 @@ pub struct GatewayBind {
 }
 
 impl Bootstrap {
+    /// Takes the labels of --labels-file in.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn read_labels(&mut self) -> io::Result<()> {
+        if let Some(path) = &self.labels_file {
+            self.labels.extend(labels_of(&fs::read_to_string(path)?));
+        }
+        Ok(())
+    }
+
     /// The workload beside which this proxy stands.
     pub fn workload(&self) -> Workload {
         Workload {
@@ -246,6 +273,18 @@ fn parse_labels(text: &str) -> Result<Labels, FlagError> {
         .collect()
 }
 
+/// Reads `key="value"`, one a line; the value is quoted as Go quotes, and a label's value has
+/// nothing that is escaped.
+fn labels_of(text: &str) -> Labels {
+    text.lines()
+        .filter_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            let value = value.strip_prefix('"')?.strip_suffix('"')?;
+            Some((key.to_owned(), value.to_owned()))
+        })
+        .collect()
+}
+
 fn parse_pair(text: &str) -> Result<(String, String), FlagError> {
     text.split_once('/')
         .map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
@@ -290,3 +329,6 @@ fn parse_destination(text: &str) -> Result<Destination, Infallible> {
         path => Destination::File(path.into()),
     })
 }
+
+#[cfg(test)]
+mod tests;

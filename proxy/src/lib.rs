@@ -16,6 +16,9 @@
 /// The command line.
 pub mod bootstrap;
 
+/// Redirecting the pod's connections to the proxy, before it starts.
+pub mod capture;
+
 /// From the command line to the last connection.
 pub mod run;
 

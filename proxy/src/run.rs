@@ -39,6 +39,9 @@ pub enum StartError {
     /// The directory of the last good documents cannot be made.
     #[error("--state-dir: {0}; give a directory that this user may write, or leave it out")]
     StateDir(io::Error),
+    /// The pod's labels cannot be read.
+    #[error("--labels-file: {0}; is the downward API's volume mounted?")]
+    Labels(io::Error),
     /// The access log cannot be opened.
     #[error("--access-log: {0}; give `stdout`, `off`, or a file that this user may write")]
     AccessLog(io::Error),
@@ -51,8 +54,9 @@ pub enum StartError {
 }
 
 /// Runs the proxy to the end of its drain. `log_filter` is what `/logging` calls.
-pub fn run(bootstrap: Bootstrap, log_filter: LogFilter) -> Result<(), StartError> {
+pub fn run(mut bootstrap: Bootstrap, log_filter: LogFilter) -> Result<(), StartError> {
     raise_descriptor_limit();
+    bootstrap.read_labels().map_err(StartError::Labels)?;
     let control = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -80,6 +84,10 @@ async fn control_thread(
             listener,
             metrics.clone(),
             readiness.clone(),
+            (
+                bootstrap.probes.clone().unwrap_or_default(),
+                bootstrap.pod_ip,
+            ),
             bootstrap.header_timeout,
         ));
     }
@@ -165,7 +173,7 @@ fn listener(address: SocketAddr) -> Result<TcpListener, ListenError> {
 }
 
 fn start_identity(bootstrap: &Bootstrap, recorder: &Recorder) -> IdentityStore {
-    let store = IdentityStore::default();
+    let store = IdentityStore::new(bootstrap.inbound.and(bootstrap.pod_ip));
     if let Some(directory) = bootstrap.identity_dir.clone() {
         let reloader = Reloader::new(
             directory,

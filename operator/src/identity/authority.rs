@@ -208,6 +208,34 @@ impl Authority {
         lifetime: Duration,
         now: OffsetDateTime,
     ) -> Result<Identity, AuthorityError> {
+        let names = vec![SanType::URI(id.as_str().try_into()?)];
+        self.issue_to(names, lifetime, now)
+    }
+
+    /// Issues a certificate by which the API server knows this operator: DNS names and addresses,
+    /// which no identity of a workload has.
+    pub fn issue_serving(
+        &self,
+        names: &[String],
+        lifetime: Duration,
+        now: OffsetDateTime,
+    ) -> Result<Identity, AuthorityError> {
+        let names = names
+            .iter()
+            .map(|name| match name.parse() {
+                Ok(address) => Ok(SanType::IpAddress(address)),
+                Err(_) => Ok(SanType::DnsName(name.as_str().try_into()?)),
+            })
+            .collect::<Result<_, rcgen::Error>>()?;
+        self.issue_to(names, lifetime, now)
+    }
+
+    fn issue_to(
+        &self,
+        names: Vec<SanType>,
+        lifetime: Duration,
+        now: OffsetDateTime,
+    ) -> Result<Identity, AuthorityError> {
         let key = SecretKey(KeyPair::generate()?);
         let mut params = CertificateParams::default();
         params.not_before = now - BACKDATE.min(lifetime / 10);
@@ -216,7 +244,7 @@ impl Authority {
         params
             .distinguished_name
             .push(DnType::OrganizationName, "Weft");
-        params.subject_alt_names = vec![SanType::URI(id.as_str().try_into()?)];
+        params.subject_alt_names = names;
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -1,6 +1,6 @@
-//! `/metrics`, `/ready` and `/live`, on the pod's address.
+//! `/metrics`, `/ready`, `/live` and `/app-health/…`, on the pod's address.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, net::IpAddr, time::Duration};
 
 use axum::{
     Router,
@@ -11,7 +11,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use super::{Readiness, server};
+use super::{Probes, Readiness, probes, server};
 use crate::observe::Metrics;
 
 #[derive(Clone)]
@@ -20,18 +20,20 @@ struct MetricsState {
     readiness: Readiness,
 }
 
-/// Serves until the process ends.
+/// Serves until the process ends. `probes` are the application's, which listens on `pod`.
 pub fn serve(
     listener: TcpListener,
     metrics: Metrics,
     readiness: Readiness,
+    (probes, pod): (Probes, Option<IpAddr>),
     header_timeout: Duration,
 ) -> impl Future<Output = std::io::Result<()>> {
     let router = Router::new()
         .route("/metrics", get(scrape))
         .route("/ready", get(ready))
         .route("/live", get(async || "live\n"))
-        .with_state(MetricsState { metrics, readiness });
+        .with_state(MetricsState { metrics, readiness })
+        .merge(probes::routes(probes, pod));
     server::serve(listener, router, header_timeout)
 }
 

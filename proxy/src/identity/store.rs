@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -40,9 +41,23 @@ pub struct Identity {
 #[derive(Clone, Debug, Default)]
 pub struct IdentityStore {
     active: Arc<ArcSwapOption<Identity>>,
+    own_address: Option<IpAddr>,
 }
 
 impl IdentityStore {
+    /// No identity yet. `own_address`: the pod's, where what comes to it is captured.
+    pub fn new(own_address: Option<IpAddr>) -> Self {
+        Self {
+            own_address,
+            ..Self::default()
+        }
+    }
+
+    /// The address at which this workload is called, where what comes to it is captured.
+    pub fn own_address(&self) -> Option<IpAddr> {
+        self.own_address
+    }
+
     /// The active identity; `None` while (or where) there is none.
     pub fn active(&self) -> Option<Arc<Identity>> {
         self.active.load_full()

@@ -3,11 +3,12 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use weft_engine::{documents::ConnectionPool, identity::SpiffeId};
 
 use crate::{
+    capture::SELF_CALL,
     identity::{Identity, IdentityStore, MeshAlpn},
     upstream::UpstreamStream,
 };
@@ -83,7 +84,8 @@ pub async fn dial(
 ) -> Result<UpstreamStream, DialError> {
     let limit = Duration::from_millis(pool.connect_timeout.max(1));
     let opened = tokio::time::timeout(limit, async {
-        let socket = connect(address, pool.tcp_keepalive).await?;
+        let is_own = identity.own_address() == Some(address.ip());
+        let socket = connect(address, is_own, pool.tcp_keepalive).await?;
         match peer {
             None => Ok(UpstreamStream::Plain(socket)),
             Some(peer) => {
@@ -109,12 +111,23 @@ pub async fn dial(
         .unwrap_or_else(|_| Err(DialError::Timeout(address, limit)))
 }
 
+/// A call to our own pod never leaves the loopback device, where nothing is captured: only its
+/// source tells the capture to bring it in through the inbound listener, to which mesh TLS and
+/// policies are as for anybody.
 async fn connect(
     address: SocketAddr,
+    is_own: bool,
     (idle, interval, count): (u64, u64, u32),
 ) -> Result<TcpStream, DialError> {
     let failed = |error| DialError::Connect(address, Arc::new(error));
-    let socket = TcpStream::connect(address).await.map_err(failed)?;
+    let socket = if is_own && address.is_ipv4() {
+        let socket = TcpSocket::new_v4().map_err(failed)?;
+        socket.bind((SELF_CALL, 0).into()).map_err(failed)?;
+        socket.connect(address).await
+    } else {
+        TcpStream::connect(address).await
+    };
+    let socket = socket.map_err(failed)?;
     socket.set_nodelay(true).map_err(failed)?;
     // The kernel takes whole seconds from 1 on.
     let seconds = |millis: u64| Duration::from_millis(millis.max(1_000));

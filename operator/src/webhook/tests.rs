@@ -1,0 +1,156 @@
+use axum::extract::State;
+use kube::core::{
+    DynamicObject,
+    admission::{AdmissionResponse, AdmissionReview},
+};
+use serde_json::{Value, json};
+
+use super::{Answers, injection, validation};
+use crate::metrics::Metrics;
+
+fn review(object: &Value, old: Option<&Value>) -> Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+            "kind": {"group": "", "version": "v1", "kind": object["kind"]},
+            "resource": {"group": "", "version": "v1", "resource": "x"},
+            "name": "x",
+            "namespace": "shop",
+            "operation": if old.is_some() { "UPDATE" } else { "CREATE" },
+            "userInfo": {},
+            "object": object,
+            "oldObject": old,
+            "dryRun": false,
+        },
+    })
+}
+
+fn validated(object: &Value, old: Option<&Value>) -> (AdmissionResponse, &'static str) {
+    let review: AdmissionReview<DynamicObject> =
+        serde_json::from_value(review(object, old)).unwrap();
+    validation::answer(&review.try_into().unwrap())
+}
+
+fn injected(object: &Value) -> (AdmissionResponse, &'static str) {
+    let review = serde_json::from_value::<AdmissionReview<_>>(review(object, None)).unwrap();
+    let settings = weft_inject::Settings::default();
+    injection::answer(&review.try_into().unwrap(), &settings)
+}
+
+fn pod(spec: Value, annotations: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "annotations": annotations}, "spec": spec})
+}
+
+#[test]
+fn a_pod_gets_a_patch_that_makes_it_what_weft_inject_makes_it() {
+    let pod = pod(
+        json!({"containers": [{"name": "a", "image": "a"}]}),
+        Value::Null,
+    );
+    let (response, result) = injected(&pod);
+    assert_eq!(result, "injected");
+    assert!(response.allowed);
+    let patch: json_patch::Patch = serde_json::from_slice(&response.patch.unwrap()).unwrap();
+    let mut patched = pod.clone();
+    json_patch::patch(&mut patched, &patch).unwrap();
+    let mut offline = pod;
+    weft_inject::inject_manifest(&mut offline, &weft_inject::Settings::default()).unwrap();
+    assert_eq!(patched, offline);
+}
+
+#[test]
+fn a_pod_that_stays_outside_is_let_in_with_a_word_about_it() {
+    let host = pod(json!({"hostNetwork": true, "containers": []}), json!({}));
+    let (response, result) = injected(&host);
+    assert_eq!((response.allowed, result), (true, "host_network"));
+    assert!(response.patch.is_none());
+    assert!(response.warnings.unwrap()[0].contains("host's network"));
+    let out = pod(
+        json!({"containers": []}),
+        json!({"weft.dev/inject": "disabled"}),
+    );
+    let (response, result) = injected(&out);
+    assert_eq!((response.allowed, result), (true, "opted_out"));
+    assert!(response.patch.is_none() && response.warnings.is_none());
+}
+
+#[test]
+fn a_pod_that_cannot_be_in_the_mesh_is_refused_with_the_reason() {
+    let pod = pod(
+        json!({"containers": []}),
+        json!({"weft.dev/proxy-workers": "all"}),
+    );
+    let (response, result) = injected(&pod);
+    assert_eq!((response.allowed, result), (false, "refused"));
+    assert!(response.result.message.contains("weft.dev/proxy-workers"));
+}
+
+fn route(pattern: &str) -> Value {
+    json!({
+        "apiVersion": "weft.dev/v1alpha1",
+        "kind": "VirtualRoute",
+        "metadata": {"name": "r", "namespace": "shop"},
+        "spec": {
+            "parentRefs": [{"kind": "Service", "name": "reviews"}],
+            "http": [{
+                "matches": [{"path": {"type": "RegularExpression", "value": pattern}}],
+                "backendRefs": [{"name": "reviews", "port": 9080}],
+            }],
+        },
+    })
+}
+
+#[test]
+fn an_object_that_could_not_be_enforced_is_refused_and_the_field_named() {
+    let (response, result) = validated(&route("/a[0-9]+"), None);
+    assert_eq!(
+        (response.allowed, result),
+        (true, "allowed"),
+        "{response:?}"
+    );
+    let (response, result) = validated(&route("/a["), None);
+    assert_eq!((response.allowed, result), (false, "refused"));
+    let message = &response.result.message;
+    assert!(
+        message.contains("spec.http[0].matches[0].path"),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_was_stored_before_may_be_labelled_and_deleted() {
+    let bad = route("/a[");
+    let mut labelled = bad.clone();
+    labelled["metadata"]["labels"] = json!({"a": "b"});
+    let (response, result) = validated(&labelled, Some(&bad));
+    assert_eq!((response.allowed, result), (true, "warned"));
+    assert!(!response.warnings.unwrap().is_empty());
+    let mut dying = bad.clone();
+    dying["metadata"]["deletionTimestamp"] = json!("2024-01-01T00:00:00Z");
+    assert!(validated(&dying, Some(&route("/a"))).0.allowed);
+    // A change for the worse is refused also there.
+    assert!(!validated(&bad, Some(&route("/a"))).0.allowed);
+}
+
+#[tokio::test]
+async fn what_is_no_question_is_answered_with_400_and_counted() {
+    let metrics = Metrics::new();
+    let answers = Answers {
+        settings: Default::default(),
+        metrics: metrics.clone(),
+    };
+    for body in [
+        "",
+        "{}",
+        "[1]",
+        r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#,
+    ] {
+        let response = super::inject(State(answers.clone()), body.into()).await;
+        assert_eq!(response.status(), 400, "{body}");
+    }
+    let text = metrics.encode();
+    let line = r#"weft_operator_admissions_total{webhook="inject",result="not_understood"} 4"#;
+    assert!(text.contains(line), "{text}");
+}
