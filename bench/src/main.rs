@@ -17,7 +17,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// What thousands of services cost: lowering, one change, memory.
+    /// What thousands of services cost: lowering, one change, memory. Fails when the cost of one
+    /// change grows with the mesh.
     Scale(scale::Options),
 }
 
@@ -41,5 +42,13 @@ fn main() -> ExitCode {
     } else {
         println!("{}", figures.table());
     }
-    ExitCode::SUCCESS
+    let growth = figures.growth();
+    for grows in &growth {
+        eprintln!("weft-bench: {grows}");
+    }
+    if growth.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

@@ -121,9 +121,22 @@ spec:
     )
 }
 
-/// The YAML of every namespace with its policies.
+/// The YAML of every namespace with its policies, and of the mesh's own.
 pub fn namespaces(size: Size) -> String {
-    let mut yaml = String::new();
+    // What speaks for the whole mesh must not make one service's change dearer.
+    let mut yaml = "apiVersion: v1
+kind: Namespace
+metadata: {name: weft-system}
+---
+apiVersion: weft.dev/v1alpha1
+kind: MeshPolicy
+metadata: {name: mesh, namespace: weft-system}
+spec:
+  targetRefs: [{kind: Mesh}]
+  mtls: {mode: Strict}
+  timeouts: {idle: 4m}
+"
+    .to_owned();
     for first in (0..size.services).step_by(PER_NAMESPACE) {
         let namespace = namespace(first);
         let _ = write!(

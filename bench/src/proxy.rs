@@ -18,7 +18,7 @@ use crate::{BenchError, footprint::settled_kib, lowering::ms, manifests};
 const READY: Duration = Duration::from_secs(30);
 
 /// Figures of one proxy.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Proxy {
     /// Worker threads.

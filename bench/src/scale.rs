@@ -105,7 +105,60 @@ pub fn measure(options: &Options) -> Result<Figures, BenchError> {
     })
 }
 
+/// What a measurement of a few hundredths of a millisecond varies by.
+const LIBRARY_SLACK_MS: f64 = 0.05;
+
+/// What a process that shares the machine varies by.
+const OPERATOR_SLACK_MS: f64 = 10.0;
+
 impl Figures {
+    /// What of one change grows with the mesh, and must not: its time beyond twice that of the
+    /// small mesh and a slack, its documents and bytes at all.
+    pub fn growth(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut time = |what: &str, small: f64, large: f64, slack: f64| {
+            if large > 2.0 * small + slack {
+                found.push(format!(
+                    "{what}: one change takes {small:.2} ms in the small mesh and {large:.2} ms in the large one"
+                ));
+            }
+        };
+        if let [small, large] = self.lowering.as_slice() {
+            time(
+                "library",
+                small.change_ms,
+                large.change_ms,
+                LIBRARY_SLACK_MS,
+            );
+        }
+        if let [small, large] = self.operator.as_slice() {
+            time(
+                "operator",
+                small.change_ms,
+                large.change_ms,
+                OPERATOR_SLACK_MS,
+            );
+        }
+        let mut equal = |what: &str, small: u64, large: u64| {
+            if small != large {
+                found.push(format!(
+                    "{what} of one change: {small} in the small mesh, {large} in the large one"
+                ));
+            }
+        };
+        if let [small, large] = self.lowering.as_slice() {
+            let (documents, bytes) = (large.change_documents as u64, large.change_bytes as u64);
+            equal("documents", small.change_documents as u64, documents);
+            equal("bytes of documents", small.change_bytes as u64, bytes);
+        }
+        if let [small, large] = self.operator.as_slice() {
+            let files = large.change_files as u64;
+            equal("files", small.change_files as u64, files);
+            equal("bytes of files", small.change_bytes, large.change_bytes);
+        }
+        found
+    }
+
     /// An aligned table under the command and the machine.
     pub fn table(&self) -> String {
         let mut table = Table::new();

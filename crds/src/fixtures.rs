@@ -23,6 +23,12 @@ pub(crate) fn objects(yaml: &str) -> Vec<Object> {
         .collect()
 }
 
+/// The one object of a YAML text.
+pub(crate) fn object(yaml: &str) -> Object {
+    let [object] = <[Object; 1]>::try_from(objects(yaml)).expect("one object");
+    object
+}
+
 /// A World with these objects.
 pub(crate) fn world(yaml: &str) -> World {
     let mut world = World::new(Settings::default());

@@ -30,7 +30,11 @@ pub mod definitions;
 /// One input object: a Kubernetes object or one of the three kinds.
 pub mod object;
 
+mod gateway;
 mod translate;
+
+/// What can still be read of a refused object.
+mod salvage;
 
 #[cfg(test)]
 mod fixtures;

@@ -1,6 +1,6 @@
 //! One input object.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use k8s_openapi::{
     api::{
@@ -12,8 +12,11 @@ use k8s_openapi::{
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use weft_engine::problem::Problem;
+use weft_engine::problem::{Code, Problem, Severity};
 
+pub use crate::gateway::{
+    AllowedFrom, AllowedNamespaces, AllowedRoutes, Gateway, GatewayListener, GatewaySpec,
+};
 use crate::{AuthPolicy, MeshPolicy, VirtualRoute};
 
 /// The kinds that the mesh is made from.
@@ -32,6 +35,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Namespace,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Pod,
+        Self::ServiceAccount,
+        Self::Gateway,
+        Self::VirtualRoute,
+        Self::MeshPolicy,
+        Self::AuthPolicy,
+    ];
+
     /// The kind that an apiVersion and a kind name; `None` for those that the mesh does not
     /// look at.
     pub fn of(api_version: &str, kind: &str) -> Option<Self> {
@@ -102,70 +118,28 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// A Gateway (gateway.networking.k8s.io/v1), as far as the mesh reads it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Gateway {
-    /// Name, namespace, age, generation.
-    pub metadata: ObjectMeta,
-    /// What it listens on.
-    #[serde(default)]
-    pub spec: GatewaySpec,
-}
+/// A text that names no object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an object's name; write it like `VirtualRoute shop/reviews`")]
+pub struct NotAnObject;
 
-/// A Gateway's spec.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GatewaySpec {
-    /// Only `weft` concerns the mesh.
-    pub gateway_class_name: String,
-    /// Its listeners, in order.
-    pub listeners: Vec<GatewayListener>,
-}
+impl FromStr for ObjectRef {
+    type Err = NotAnObject;
 
-/// One listener of a Gateway.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GatewayListener {
-    /// Its name, which `sectionName` refers to.
-    pub name: String,
-    /// The port it listens on.
-    pub port: u16,
-    /// `HTTP`, `HTTPS`, …
-    pub protocol: String,
-    /// Hosts it serves; absent: all.
-    pub hostname: Option<String>,
-    /// Whose routes it takes.
-    pub allowed_routes: AllowedRoutes,
-}
-
-/// Whose routes a listener takes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct AllowedRoutes {
-    /// Of which namespaces.
-    pub namespaces: AllowedNamespaces,
-}
-
-/// Namespaces that a listener takes routes of.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct AllowedNamespaces {
-    /// Which.
-    pub from: AllowedFrom,
-}
-
-/// Gateway API's FromNamespaces.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AllowedFrom {
-    /// Every namespace.
-    All,
-    /// The Gateway's own.
-    #[default]
-    Same,
-    /// By label; not served, so none.
-    Selector,
-    /// None.
-    None,
+    /// Reads what [`fmt::Display`] writes.
+    fn from_str(text: &str) -> Result<Self, NotAnObject> {
+        let (kind, rest) = text.split_once(' ').ok_or(NotAnObject)?;
+        let kind = Kind::ALL
+            .into_iter()
+            .find(|known| known.to_string() == kind)
+            .ok_or(NotAnObject)?;
+        let (namespace, name) = match rest.split_once('/') {
+            Some(parts) if kind.is_namespaced() => parts,
+            None if !kind.is_namespaced() => ("", rest),
+            _ => return Err(NotAnObject),
+        };
+        Ok(Self::new(kind, namespace, name))
+    }
 }
 
 /// One input object.
@@ -182,7 +156,7 @@ pub enum Object {
     MeshPolicy(Box<MeshPolicy>),
     AuthPolicy(Box<AuthPolicy>),
     /// An object of the mesh's own kinds that was refused. The World keeps its last good
-    /// meaning; an AuthPolicy that never had one fails closed.
+    /// meaning; one that never had any fails closed, as its type says.
     Invalid(Box<InvalidObject>),
 }
 
@@ -257,10 +231,25 @@ impl Object {
                 problems,
             })))),
             Err(_) if !problems.is_empty() => Ok(Some(Self::Invalid(Box::new(InvalidObject {
+                readable: crate::salvage::salvage(&reference, value),
                 reference,
                 generation,
-                readable: None,
                 problems,
+            })))),
+            // What our own schema lets through and we cannot read is refused all the same: it
+            // must not be as if it were not there.
+            Err(source) if kind.is_own() => Ok(Some(Self::Invalid(Box::new(InvalidObject {
+                problems: vec![Problem {
+                    severity: Severity::Error,
+                    code: Code::Invalid,
+                    object: reference.to_string(),
+                    field: "spec".to_owned(),
+                    message: source.to_string(),
+                    fix: "correct the field; see `kubectl explain`".to_owned(),
+                }],
+                readable: crate::salvage::salvage(&reference, value),
+                reference,
+                generation,
             })))),
             Err(source) => Err(ManifestError::Shape { reference, source }),
         }

@@ -1,4 +1,8 @@
 //! AuthPolicy: who may.
+//!
+//! A refused one keeps its last good meaning. One that never had any fails closed: an Allow
+//! permits nothing, a Deny refuses everything; what cannot be read at all refuses everything in
+//! its namespace.
 
 mod rule;
 

@@ -1,6 +1,7 @@
-use weft_engine::documents::{
-    Document, HttpAction, MtlsMode, Protocol, RouteScope, Selector, ServiceDocument,
-};
+mod refused;
+mod routes;
+
+use weft_engine::documents::{Document, MtlsMode, Protocol, Selector, ServiceDocument};
 
 use crate::{
     World,
@@ -134,91 +135,6 @@ fn a_service_of_many_endpoints_is_cut_into_shards_that_the_service_counts() {
 }
 
 #[test]
-fn routes_of_another_namespace_steer_only_its_own_clients() {
-    let rule = "http: [{backendRefs: [{name: reviews, namespace: shop, port: 80}]}]";
-    let text = service("shop", "reviews", "http", 1)
-        + &route(
-            "shop",
-            "all",
-            &format!("{{parentRefs: [{{kind: Service, name: reviews}}], {rule}}}"),
-        )
-        + &route(
-            "other",
-            "mine",
-            &format!("{{parentRefs: [{{kind: Service, name: reviews, namespace: shop}}], {rule}}}"),
-        );
-    let world = world(&text);
-    assert!(problems(&world).is_empty(), "{:?}", problems(&world));
-    let document = service_document(&world, "service.shop.reviews");
-    let mut scopes: Vec<_> = document.ports[0]
-        .http
-        .iter()
-        .map(|scope: &RouteScope<_>| (scope.client_namespace.as_deref(), &*scope.rules[0].id))
-        .collect();
-    scopes.sort();
-    assert_eq!(
-        scopes,
-        [(None, "shop/all/0"), (Some("other"), "other/mine/0")]
-    );
-}
-
-#[test]
-fn a_backend_that_is_not_there_is_marked_and_named() {
-    let text = service("shop", "reviews", "http", 1)
-        + &route(
-            "shop",
-            "r",
-            "{parentRefs: [{kind: Service, name: reviews}], http: [{backendRefs: [{name: reviews, port: 80}, {name: gone, port: 80}, {name: reviews, port: 81}]}]}",
-        );
-    let mut world = world(&text);
-    assert_eq!(
-        problems(&world),
-        [
-            "BackendNotFound VirtualRoute shop/r spec.http[0].backendRefs[1].name",
-            "BackendNotFound VirtualRoute shop/r spec.http[0].backendRefs[2].port",
-        ]
-    );
-    let document = service_document(&world, "service.shop.reviews");
-    let HttpAction::Forward(backends) = &document.ports[0].http[0].rules[0].action else {
-        panic!("{document:#?}");
-    };
-    let invalid: Vec<_> = backends.iter().map(|backend| backend.invalid).collect();
-    assert_eq!(invalid, [false, true, true]);
-
-    world.take_dirty();
-    for object in crate::fixtures::objects(&service("shop", "gone", "http", 9)) {
-        world.apply(object);
-    }
-    let reviews = crate::Key::Service("shop".to_owned(), "reviews".to_owned());
-    assert!(
-        world.take_dirty().contains(&reviews),
-        "the route's parent is lowered again"
-    );
-    assert_eq!(problems(&world).len(), 1);
-}
-
-#[test]
-fn of_two_routes_that_match_the_same_the_older_stands_and_the_younger_says_so() {
-    let spec = "{parentRefs: [{kind: Service, name: reviews}], http: [{matches: [{path: {value: /a}}], backendRefs: [{name: reviews, port: 80}]}]}";
-    let aged = |name: &str, year: u16| {
-        route("shop", name, spec).replace(
-            "namespace: shop}",
-            &format!("namespace: shop, creationTimestamp: '{year}-01-01T00:00:00Z'}}"),
-        )
-    };
-    let text = service("shop", "reviews", "http", 1) + &aged("a", 2026) + &aged("b", 2025);
-    let world = world(&text);
-    let all = super::lower_all(&world).problems;
-    let [problem] = all.as_slice() else {
-        panic!("{all:#?}")
-    };
-    assert_eq!(problem.object, "VirtualRoute shop/a");
-    assert!(problem.message.contains("shop/b/0"), "{}", problem.message);
-    let document = service_document(&world, "service.shop.reviews");
-    assert_eq!(document.ports[0].http[0].rules[0].id, "shop/b/0");
-}
-
-#[test]
 fn the_most_specific_policy_wins_field_by_field_and_at_one_level_the_older() {
     let text = service("shop", "reviews", "http", 1)
         + &mesh(
@@ -316,21 +232,6 @@ fn http_conditions_on_a_tcp_service_are_refused_and_still_fail_closed() {
 }
 
 #[test]
-fn http_rules_on_a_tcp_port_are_refused() {
-    let text = service("shop", "ledger", "tcp", 1)
-        + &route(
-            "shop",
-            "r",
-            "{parentRefs: [{kind: Service, name: ledger}], http: [{backendRefs: [{name: ledger, port: 80}]}]}",
-        );
-    let world = world(&text);
-    assert_eq!(
-        problems(&world),
-        ["UnenforceableOnProtocol VirtualRoute shop/r spec.http"]
-    );
-}
-
-#[test]
 fn a_targets_port_is_the_pods_own_port() {
     let text = service("shop", "reviews", "http", 1)
         + &mesh(
@@ -356,109 +257,6 @@ spec:
   - {name: open, port: 81, protocol: HTTP, hostname: '*.example.com', allowedRoutes: {namespaces: {from: All}}}
 ---
 ";
-
-#[test]
-fn a_listener_takes_routes_of_its_own_namespace_unless_it_says_otherwise() {
-    let spec = |hosts: &str| {
-        format!(
-            "{{parentRefs: [{{kind: Gateway, name: public, namespace: edge}}], hostnames: [{hosts}], http: [{{directResponse: {{statusCode: 200}}}}]}}"
-        )
-    };
-    let text = GATEWAY.to_owned()
-        + &route("shop", "in", &spec("a.example.com"))
-        + &route("shop", "out", &spec("a.example.org"));
-    let world = world(&text);
-    let Some(Document::Gateway(gateway)) = document(&world, "gateway.edge.public") else {
-        panic!("no gateway document");
-    };
-    assert!(gateway.listeners[0].http.is_empty());
-    let ids: Vec<_> = gateway.listeners[1]
-        .http
-        .iter()
-        .map(|rule| &*rule.id)
-        .collect();
-    assert_eq!(ids, ["shop/in/0"]);
-    assert_eq!(
-        problems(&world),
-        ["TargetNotFound VirtualRoute shop/out spec.parentRefs[0]"]
-    );
-}
-
-#[test]
-fn an_invalid_policy_keeps_its_last_good_meaning_and_says_so() {
-    let good = auth(
-        "shop",
-        "a",
-        "{targetRefs: [{kind: Namespace}], rules: [{name: ok}]}",
-    );
-    let mut world = world(&good);
-    let before = document(&world, "inbound.shop");
-    for object in crate::fixtures::objects(&good.replace("name: ok", "name: NOT OK")) {
-        world.apply(object);
-    }
-    assert_eq!(document(&world, "inbound.shop"), before);
-    let all = super::lower_all(&world).problems;
-    assert!(
-        all[0].message.contains("last good one stays in force"),
-        "{all:#?}"
-    );
-}
-
-#[test]
-fn an_invalid_policy_that_never_meant_anything_fails_closed() {
-    let text = auth(
-        "shop",
-        "unreadable",
-        "{targetRefs: [{kind: Namespace}], action: Alow}",
-    ) + &auth(
-        "shop",
-        "readable",
-        "{selector: {matchLabels: {app: a}}, rules: [{name: NOT OK}]}",
-    );
-    let Some(Document::Inbound(inbound)) = document(&world(&text), "inbound.shop") else {
-        panic!("no inbound document");
-    };
-    let seen: Vec<_> = inbound
-        .authorization
-        .iter()
-        .map(|policy| {
-            (
-                &*policy.id,
-                policy.action,
-                policy.rules.len(),
-                policy.selector == Selector::All,
-            )
-        })
-        .collect();
-    use weft_engine::documents::AuthAction::{Allow, Deny};
-    assert_eq!(
-        seen,
-        [
-            ("shop/readable", Allow, 0, false),
-            ("shop/unreadable", Deny, 1, true)
-        ]
-    );
-}
-
-#[test]
-fn one_invalid_object_leaves_the_others_served() {
-    let good = "{parentRefs: [{kind: Service, name: reviews}], http: [{matches: [{path: {value: /a}}], backendRefs: [{name: reviews, port: 80}]}]}";
-    let bad = "{parentRefs: [{kind: Service, name: reviews}], http: [{matches: [{path: {type: Regex, value: '/(a'}}], backendRefs: [{name: reviews, port: 80}]}]}";
-    let text = service("shop", "reviews", "http", 1)
-        + &route("shop", "bad", bad)
-        + &route("shop", "good", good);
-    let world = world(&text);
-    let document = service_document(&world, "service.shop.reviews");
-    let ids: Vec<_> = document.ports[0].http[0]
-        .rules
-        .iter()
-        .map(|rule| &*rule.id)
-        .collect();
-    assert_eq!(ids, ["shop/good/0"]);
-    let all = super::lower_all(&world).problems;
-    assert_eq!(all.len(), 1);
-    assert_eq!(all[0].object, "VirtualRoute shop/bad");
-}
 
 #[test]
 fn the_bookstore_lowers_without_a_problem() {

@@ -1,4 +1,8 @@
 //! MeshPolicy: how traffic behaves.
+//!
+//! A refused one keeps its last good meaning. Of one that never had any only `mtls` applies: what
+//! cannot be read of it is Strict, and where it cannot be read whom it speaks for, it is its
+//! namespace, for which nothing is opened.
 
 mod client;
 mod mtls;

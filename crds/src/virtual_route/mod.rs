@@ -1,4 +1,9 @@
 //! VirtualRoute: where traffic goes.
+//!
+//! A refused one keeps its last good meaning. One that never had any steers its parents, as far
+//! as they can be read, by the rules in which nothing is wrong; what the others match is answered
+//! with 500 (a closed connection, for TCP), as the Gateway API answers for a backend that is not
+//! there, and does not go elsewhere in silence. What is wrong outside the rules is wrong in all.
 
 mod action;
 mod backend;

@@ -10,7 +10,9 @@ use weft_engine::documents::IndexDocument;
 
 use super::{
     Key, World,
+    accounts::Accounts,
     facts::{GatewayFacts, Name, PodFacts, ServiceFacts, SliceFacts, Target},
+    index::{Index, edit},
 };
 use crate::{
     lower::shards,
@@ -23,24 +25,29 @@ pub(crate) struct Inventory {
     pub(crate) slices: BTreeMap<Name, SliceFacts>,
     pub(crate) pods: BTreeMap<Name, PodFacts>,
     pub(crate) gateways: BTreeMap<Name, GatewayFacts>,
-    pub(super) accounts: BTreeSet<Name>,
+    pub(super) accounts: Accounts,
     /// How many objects of any kind are known in a namespace.
     pub(crate) namespaces: BTreeMap<String, usize>,
     /// Every object that is known, to count each once.
     known: BTreeSet<ObjectRef>,
     /// Service → the names of its slices.
-    pub(crate) slices_of: BTreeMap<Name, BTreeSet<String>>,
+    pub(crate) slices_of: Index<Name, String>,
     /// ClusterIP → the Services that claim it; more than one only while one replaces another.
-    pub(crate) claims: BTreeMap<IpAddr, BTreeSet<Name>>,
+    pub(crate) claims: Index<IpAddr, Name>,
     /// Pod → the slices that name it.
-    slices_by_pod: BTreeMap<Name, BTreeSet<String>>,
+    slices_by_pod: Index<Name, String>,
     /// Address → the slices that hold it without naming a pod, by `(namespace, slice)`.
-    slices_by_address: BTreeMap<IpAddr, BTreeSet<Name>>,
+    slices_by_address: Index<IpAddr, Name>,
     /// Address → the pod that has it.
-    pub(crate) pods_by_address: BTreeMap<IpAddr, BTreeSet<Name>>,
+    pub(crate) pods_by_address: Index<IpAddr, Name>,
 }
 
 impl Inventory {
+    /// How many objects are known.
+    pub(super) fn count(&self) -> usize {
+        self.known.len()
+    }
+
     /// The pod behind an endpoint: by name, else by address.
     pub(crate) fn pod(
         &self,
@@ -106,15 +113,12 @@ impl World {
         let (before, after) = (addresses(old), addresses(facts.as_ref()));
         let same_ports = ports(old) == ports(facts.as_ref());
         for address in before.symmetric_difference(&after) {
-            let claims = self.inventory.claims.entry(*address).or_default();
-            if after.contains(address) {
-                claims.insert(name.clone());
-            } else {
-                claims.remove(name);
-            }
-            if claims.is_empty() {
-                self.inventory.claims.remove(address);
-            }
+            edit(
+                &mut self.inventory.claims,
+                *address,
+                name.clone(),
+                after.contains(address),
+            );
             self.dirty
                 .insert(Key::Index(IndexDocument::shard_of(*address)));
         }
@@ -227,6 +231,16 @@ impl World {
             let by_address = self.inventory.slices_by_address.get(address);
             slices.extend(by_address.into_iter().flatten().cloned());
         }
+        let account = |facts: &PodFacts| (name.0.clone(), facts.service_account.clone());
+        let (left, joined) = (old.as_ref().map(account), facts.as_ref().map(account));
+        if left != joined {
+            if let Some(joined) = joined {
+                self.inventory.accounts.named(joined);
+            }
+            if let Some(left) = left {
+                self.inventory.accounts.unnamed(left);
+            }
+        }
         match facts {
             Some(facts) => self.inventory.pods.insert(name.clone(), facts),
             None => self.inventory.pods.remove(name),
@@ -266,10 +280,6 @@ impl World {
         if !self.inventory.known.insert(reference.clone()) {
             return;
         }
-        if reference.kind == Kind::ServiceAccount {
-            let account = (reference.namespace.clone(), reference.name.clone());
-            self.inventory.accounts.insert(account);
-        }
         let namespace = namespace_of(reference);
         let count = self
             .inventory
@@ -285,10 +295,6 @@ impl World {
     pub(super) fn forget(&mut self, reference: &ObjectRef) {
         if !self.inventory.known.remove(reference) {
             return;
-        }
-        if reference.kind == Kind::ServiceAccount {
-            let account = (reference.namespace.clone(), reference.name.clone());
-            self.inventory.accounts.remove(&account);
         }
         let namespace = namespace_of(reference);
         if let Some(count) = self.inventory.namespaces.get_mut(&namespace) {
@@ -319,22 +325,5 @@ fn namespace_of(reference: &ObjectRef) -> String {
     match reference.kind {
         Kind::Namespace => reference.name.clone(),
         _ => reference.namespace.clone(),
-    }
-}
-
-/// Adds to or takes from a set of an index, which holds no empty sets.
-pub(super) fn edit<K: Ord + Clone, V: Ord>(
-    index: &mut BTreeMap<K, BTreeSet<V>>,
-    key: K,
-    value: V,
-    present: bool,
-) {
-    if present {
-        index.entry(key).or_default().insert(value);
-    } else if let Some(values) = index.get_mut(&key) {
-        values.remove(&value);
-        if values.is_empty() {
-            index.remove(&key);
-        }
     }
 }

@@ -4,14 +4,18 @@
 //! 10,000 services of 5 endpoints are some tens of megabytes: labels are shared, and of an
 //! object only what documents are made from is kept.
 
+mod accounts;
 mod facts;
+mod index;
 mod labels;
+mod meaning;
 mod read;
 mod settings;
 
 mod inventory;
 mod own;
 mod queries;
+mod report;
 mod touched;
 
 #[cfg(test)]
@@ -29,6 +33,7 @@ pub(crate) use facts::{
     SliceFacts, Target,
 };
 pub(crate) use inventory::Inventory;
+pub use queries::ServiceAccountRef;
 pub use settings::Settings;
 
 use crate::{
@@ -36,6 +41,7 @@ use crate::{
     status::AncestorRef,
 };
 use facts::{Attached, GatewayFacts, Kept};
+use index::Index;
 use labels::LabelStore;
 
 /// What is lowered on its own.
@@ -92,9 +98,9 @@ pub struct World {
     pub(crate) mesh_policies: BTreeMap<Name, Kept<MeshFacts>>,
     pub(crate) auth_policies: BTreeMap<Name, Kept<AuthFacts>>,
     /// Who speaks for a target, found or not.
-    attached: BTreeMap<Target, BTreeSet<Attached>>,
+    attached: Index<Target, Attached>,
     /// The routes that forward to a Service.
-    pub(crate) forwarders: BTreeMap<Name, BTreeSet<Name>>,
+    pub(crate) forwarders: Index<Name, Name>,
 }
 
 impl World {
@@ -123,12 +129,16 @@ impl World {
     }
 
     /// Takes an object, new or changed. An unchanged one dirties nothing. One that is refused
-    /// keeps its last good meaning; an AuthPolicy that never had one fails closed.
+    /// keeps its last good meaning; one that never had any fails closed, as its type says.
     pub fn apply(&mut self, object: Object) {
         let reference = object.reference();
         let name = (reference.namespace.clone(), reference.name.clone());
         match &object {
-            Object::Namespace(_) | Object::ServiceAccount(_) => {}
+            Object::Namespace(_) => {}
+            Object::ServiceAccount(object) => {
+                let uid = object.metadata.uid.clone();
+                self.inventory.accounts.put(&name, Some(uid));
+            }
             Object::Service(object) => {
                 let facts = read::service(object, &mut self.labels);
                 self.put_service(&name, facts);
@@ -157,7 +167,8 @@ impl World {
     pub fn remove(&mut self, reference: &ObjectRef) {
         let name = (reference.namespace.clone(), reference.name.clone());
         match reference.kind {
-            Kind::Namespace | Kind::ServiceAccount => {}
+            Kind::Namespace => {}
+            Kind::ServiceAccount => self.inventory.accounts.put(&name, None),
             Kind::Service => self.put_service(&name, None),
             Kind::EndpointSlice => self.put_slice(&name, None),
             Kind::Pod => self.put_pod(&name, None),
@@ -175,6 +186,11 @@ impl World {
             self.settings.trust_bundle = pem;
             self.dirty.insert(Key::Mesh);
         }
+    }
+
+    /// How many objects it knows, of every kind.
+    pub fn count(&self) -> usize {
+        self.inventory.count()
     }
 
     /// The keys whose documents, or whose objects' status, may have changed since the last call.

@@ -1,42 +1,35 @@
-//! The three kinds of our own: what they mean, and quarantine for what means nothing.
+//! The three kinds of our own, and quarantine for what is refused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use kube::Resource;
-use weft_engine::{
-    documents::{AuthAction, AuthRule, AuthorizationPolicy, PolicyMode},
-    problem::Problem,
-};
+use weft_engine::problem::{Problem, Severity};
 
 use super::{
     Key, World,
-    facts::{AuthFacts, Kept, MeshFacts, Name, RouteFacts},
-    inventory::edit,
+    facts::{Kept, Name},
+    index::edit,
+    meaning::{self, digest},
+    touched::Trace,
 };
 use crate::{
-    AuthPolicy, MeshPolicy, VirtualRoute,
     object::{Kind, Object, ObjectRef},
-    reference::{AuthTarget, AuthTargetKind},
-    translate::{self, Findings},
     validate,
 };
 
-/// The rule of a policy that fails closed, as refusals name it.
-const INVALID_RULE: &str = "invalid";
+/// What an object means, and what that was read from.
+type Meaning<F> = (F, String);
 
 impl World {
     /// Takes an object of our own kinds, refused ones included.
     pub(super) fn put_own(&mut self, reference: &ObjectRef, object: &Object) {
-        let refused = validate::object(object);
         let refused: Vec<Problem> = match object {
             Object::Invalid(invalid) => invalid.problems.clone(),
-            _ => refused
-                .into_iter()
-                .filter(|problem| problem.severity == weft_engine::problem::Severity::Error)
-                .collect(),
+            _ => {
+                let mut found = validate::object(object);
+                found.retain(|problem| problem.severity == Severity::Error);
+                found
+            }
         };
-        let before = self.trace(reference);
-        let name = (reference.namespace.clone(), reference.name.clone());
         let generation = match object {
             Object::VirtualRoute(object) => validate::generation(&**object),
             Object::MeshPolicy(object) => validate::generation(&**object),
@@ -48,75 +41,52 @@ impl World {
             Object::Invalid(object) => object.readable.as_ref(),
             object => Some(object),
         };
-        let changed = match reference.kind {
-            Kind::VirtualRoute => {
-                let (facts, digest) = match readable {
-                    Some(Object::VirtualRoute(object)) if refused.is_empty() => (
-                        Some(read_route(&name, object)),
-                        digest(&**object, &object.spec),
-                    ),
-                    _ => (None, String::new()),
+        let before = self.trace(reference);
+        let name = (reference.namespace.clone(), reference.name.clone());
+        let seen = Seen {
+            name: &name,
+            generation,
+            refused,
+        };
+        let changed = match (reference.kind, readable) {
+            (Kind::VirtualRoute, readable) => {
+                let object = match readable {
+                    Some(Object::VirtualRoute(object)) => Some(&**object),
+                    _ => None,
                 };
-                keep(
-                    self.routes.get_mut(&name),
-                    Kept {
-                        generation,
-                        good: facts.is_some(),
-                        facts,
-                        refused,
-                        digest,
-                    },
-                )
-                .map(|kept| self.routes.insert(name.clone(), kept))
-                .is_some()
+                let digest = object.map(|object| digest(object, &object.spec));
+                let good = || Some((meaning::route(&name, object?), digest.clone()?));
+                let closed = |refused: &[Problem]| {
+                    Some((
+                        meaning::closed_route(&name, object?, refused),
+                        digest.clone()?,
+                    ))
+                };
+                seen.keep(&mut self.routes, good, closed)
             }
-            Kind::MeshPolicy => {
-                let (facts, digest) = match readable {
-                    Some(Object::MeshPolicy(object)) if refused.is_empty() => (
-                        Some(read_mesh(&name, object)),
-                        digest(&**object, &object.spec),
-                    ),
-                    _ => (None, String::new()),
+            (Kind::MeshPolicy, readable) => {
+                let object = match readable {
+                    Some(Object::MeshPolicy(object)) => Some(&**object),
+                    _ => None,
                 };
-                keep(
-                    self.mesh_policies.get_mut(&name),
-                    Kept {
-                        generation,
-                        good: facts.is_some(),
-                        facts,
-                        refused,
-                        digest,
-                    },
-                )
-                .map(|kept| self.mesh_policies.insert(name.clone(), kept))
-                .is_some()
+                let digest = object.map(|object| digest(object, &object.spec));
+                let good = || Some((meaning::mesh(&name, object?), digest.clone()?));
+                let closed =
+                    |_: &[Problem]| Some((meaning::closed_mesh(&name, object?)?, digest.clone()?));
+                seen.keep(&mut self.mesh_policies, good, closed)
             }
-            Kind::AuthPolicy => {
-                let had_meaning = self.auth_policies.get(&name).is_some_and(|kept| kept.good);
-                let (facts, digest) = match readable {
-                    Some(Object::AuthPolicy(object)) if refused.is_empty() => (
-                        Some(read_auth(&name, object)),
-                        digest(&**object, &object.spec),
-                    ),
-                    _ if had_meaning => (None, String::new()),
-                    Some(Object::AuthPolicy(object)) => (
-                        Some(closed(&name, Some(object))),
-                        digest(&**object, &object.spec),
-                    ),
-                    _ => (Some(closed(&name, None)), "unreadable".to_owned()),
+            (Kind::AuthPolicy, readable) => {
+                let object = match readable {
+                    Some(Object::AuthPolicy(object)) => Some(&**object),
+                    _ => None,
                 };
-                keep(
-                    self.auth_policies.get_mut(&name),
-                    Kept {
-                        generation,
-                        good: refused.is_empty(),
-                        facts,
-                        refused,
-                        digest,
-                    },
-                )
-                .map(|kept| self.auth_policies.insert(name.clone(), kept))
-                .is_some()
+                let digest = object.map(|object| digest(object, &object.spec));
+                let good = || Some((meaning::auth(&name, object?), digest.clone()?));
+                let closed = |_: &[Problem]| {
+                    let digest = digest.clone().unwrap_or_else(|| "unreadable".to_owned());
+                    Some((meaning::closed_auth(&name, object), digest))
+                };
+                seen.keep(&mut self.auth_policies, good, closed)
             }
             _ => false,
         };
@@ -145,7 +115,7 @@ impl World {
     }
 
     /// Moves an object in the indexes from what it was to what it is, and dirties both.
-    fn retrace(&mut self, reference: &ObjectRef, before: super::touched::Trace) {
+    fn retrace(&mut self, reference: &ObjectRef, before: Trace) {
         let after = self.trace(reference);
         let attached = (
             reference.kind,
@@ -173,9 +143,7 @@ impl World {
             .chain(after.backends.keys())
             .collect();
         for service in services {
-            let labels = |trace: &super::touched::Trace| {
-                trace.backends.get(service).cloned().unwrap_or_default()
-            };
+            let labels = |trace: &Trace| trace.backends.get(service).cloned().unwrap_or_default();
             if labels(&before) != labels(&after) {
                 self.dirty
                     .insert(Key::Endpoints(service.0.clone(), service.1.clone()));
@@ -186,131 +154,57 @@ impl World {
     }
 }
 
-/// What is to be kept: the new meaning, or the last good one with the refusal beside it.
-/// `None` when nothing changed.
-fn keep<F: Clone>(old: Option<&mut Kept<F>>, mut new: Kept<F>) -> Option<Kept<F>> {
-    if let Some(old) = old {
-        if old.generation == new.generation
-            && old.refused == new.refused
-            && (old.digest == new.digest || new.facts.is_none())
-        {
-            return None;
-        }
-        if new.facts.is_none() {
-            new.facts = old.facts.take();
-            new.good = old.good;
-            new.digest = std::mem::take(&mut old.digest);
-        }
-    }
-    Some(new)
+/// An object as it was seen.
+struct Seen<'a> {
+    name: &'a Name,
+    generation: i64,
+    /// Why it was refused; empty: it was not.
+    refused: Vec<Problem>,
 }
 
-fn digest(object: &impl Resource, spec: &impl serde::Serialize) -> String {
-    // Specs are small and few; their text is the digest.
-    let spec = serde_json::to_string(spec).unwrap_or_default();
-    format!("{} {spec}", age(object))
-}
-
-fn age(object: &impl Resource) -> i64 {
-    object
-        .meta()
-        .creation_timestamp
-        .as_ref()
-        .map_or(0, |time| time.0.as_second())
-}
-
-fn read_route(name: &Name, object: &VirtualRoute) -> RouteFacts {
-    let reference = ObjectRef::new(Kind::VirtualRoute, &*name.0, &*name.1);
-    RouteFacts {
-        age: age(object),
-        parents: object.spec.parent_refs.clone(),
-        rules: translate::route(
-            &name.0,
-            &name.1,
-            &object.spec,
-            &mut Findings::new(&reference, &mut Vec::new()),
-        ),
-    }
-}
-
-fn read_mesh(name: &Name, object: &MeshPolicy) -> MeshFacts {
-    let reference = ObjectRef::new(Kind::MeshPolicy, &*name.0, &*name.1);
-    let mut problems = Vec::new();
-    let findings = &mut Findings::new(&reference, &mut problems);
-    let spec = &object.spec;
-    MeshFacts {
-        age: age(object),
-        targets: spec.target_refs.clone(),
-        selector: spec
-            .selector
-            .as_ref()
-            .map(|selector| selector.match_labels.clone()),
-        mtls: translate::mtls(spec, findings),
-        client: translate::client_fields(spec, findings),
-        is_client_side: translate::is_client_side(spec),
-    }
-}
-
-fn read_auth(name: &Name, object: &AuthPolicy) -> AuthFacts {
-    let reference = ObjectRef::new(Kind::AuthPolicy, &*name.0, &*name.1);
-    AuthFacts {
-        age: age(object),
-        targets: object.spec.target_refs.clone(),
-        selector: object
-            .spec
-            .selector
-            .as_ref()
-            .map(|selector| selector.match_labels.clone()),
-        policy: translate::authorization(
-            &name.0,
-            &name.1,
-            &object.spec,
-            &mut Findings::new(&reference, &mut Vec::new()),
-        ),
-    }
-}
-
-/// What stands for an AuthPolicy that means nothing and never meant anything. As far as it can
-/// be read it says whom it guards and what for: an Allow permits nothing then, a Deny refuses
-/// everything, what only looks on does nothing. Of what cannot be read at all the worst is
-/// assumed: it refuses everything in its namespace, by name.
-fn closed(name: &Name, object: Option<&AuthPolicy>) -> AuthFacts {
-    let read = object.map(|object| read_auth(name, object));
-    let everything = AuthTarget {
-        kind: AuthTargetKind::Namespace,
-        name: None,
-    };
-    let refuse_all = AuthorizationPolicy {
-        id: format!("{}/{}", name.0, name.1),
-        selector: weft_engine::documents::Selector::All,
-        action: AuthAction::Deny,
-        mode: PolicyMode::Enforce,
-        rules: vec![AuthRule {
-            name: INVALID_RULE.to_owned(),
-            ..AuthRule::default()
-        }],
-        unknown: Vec::new(),
-    };
-    let Some(mut read) = read else {
-        return AuthFacts {
-            age: 0,
-            targets: vec![everything],
-            selector: None,
-            policy: refuse_all,
+impl Seen<'_> {
+    /// Keeps its meaning: what it says; of a refused one the last good meaning, and where there
+    /// is none what stands for it. Says whether anything changed.
+    fn keep<F>(
+        self,
+        all: &mut BTreeMap<Name, Kept<F>>,
+        good: impl FnOnce() -> Option<Meaning<F>>,
+        closed: impl FnOnce(&[Problem]) -> Option<Meaning<F>>,
+    ) -> bool {
+        let old = all.get_mut(self.name);
+        let is_good = self.refused.is_empty();
+        let new = match &old {
+            _ if is_good => good(),
+            Some(old) if old.good => None,
+            _ => closed(&self.refused),
         };
-    };
-    if read.targets.is_empty()
-        && read
-            .selector
-            .as_ref()
-            .is_none_or(|labels| labels.is_empty())
-    {
-        read.targets = vec![everything];
-        read.selector = None;
+        let had_meaning = old.as_ref().is_some_and(|old| old.good);
+        let (facts, digest) = match new {
+            Some((facts, digest)) => (Some(facts), digest),
+            None => (None, String::new()),
+        };
+        let mut kept = Kept {
+            generation: self.generation,
+            good: is_good && facts.is_some(),
+            facts,
+            refused: self.refused,
+            digest,
+        };
+        if let Some(old) = old {
+            let keeps = had_meaning && !is_good;
+            if old.generation == kept.generation
+                && old.refused == kept.refused
+                && (keeps || old.digest == kept.digest)
+            {
+                return false;
+            }
+            if keeps {
+                kept.facts = old.facts.take();
+                kept.good = true;
+                kept.digest = std::mem::take(&mut old.digest);
+            }
+        }
+        all.insert(self.name.clone(), kept);
+        true
     }
-    read.policy.rules = match read.policy.action {
-        AuthAction::Deny => refuse_all.rules,
-        AuthAction::Allow | AuthAction::Audit => Vec::new(),
-    };
-    read
 }

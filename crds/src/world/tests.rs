@@ -216,10 +216,13 @@ proptest! {
         for object in world.objects() {
             let keys = world.keys_of(&object);
             prop_assert!(!keys.is_empty(), "{} is never looked at", object);
-            prop_assert!(
-                keys.iter().any(|key| world.objects_of(key).contains(&object)),
-                "no key of {} knows it", object
-            );
+            for key in keys {
+                // Else its status would wait for a key that never calls it back.
+                prop_assert!(
+                    world.objects_of(&key).contains(&object),
+                    "{:?} is a key of {} and does not know it", key, object
+                );
+            }
         }
         for key in world.keys() {
             for problem in lower(&world, &key).problems {
@@ -272,10 +275,50 @@ fn every_account_that_a_pod_names_or_that_exists_gets_an_identity() {
     );
     let accounts: Vec<_> = world
         .service_accounts()
-        .into_iter()
-        .map(|(_, name)| name)
+        .map(|account| account.name)
         .collect();
     assert_eq!(accounts, ["default", "idle"]);
+}
+
+#[test]
+fn the_accounts_have_a_new_version_when_and_only_when_they_changed() {
+    let pod = |account: &str, address: &str| {
+        fixtures::object(&format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p, namespace: shop}}\nspec: {{serviceAccountName: {account}, containers: []}}\nstatus: {{podIP: {address}}}\n"
+        ))
+    };
+    let account = |uid: &str| {
+        fixtures::object(&format!(
+            "apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: a, namespace: shop, uid: {uid}}}\n"
+        ))
+    };
+    let mut world = fixtures::world("");
+    let mut version = world.service_accounts_version();
+    let mut changed = |world: &super::World| {
+        let before = std::mem::replace(&mut version, world.service_accounts_version());
+        before != version
+    };
+    world.apply(pod("a", "10.0.0.1"));
+    assert!(changed(&world), "a pod names it");
+    world.apply(pod("a", "10.0.0.2"));
+    assert!(!changed(&world), "the same pod, elsewhere");
+    world.apply(account("u1"));
+    assert!(changed(&world), "it has a uid now");
+    world.apply(account("u1"));
+    assert!(!changed(&world));
+    world.apply(account("u2"));
+    assert!(changed(&world), "another object of the same name");
+    let uids: Vec<_> = world.service_accounts().map(|found| found.uid).collect();
+    assert_eq!(uids, [Some("u2")]);
+    world.remove(&ObjectRef::new(Kind::ServiceAccount, "shop", "a"));
+    assert!(changed(&world), "its uid went");
+    world.apply(pod("b", "10.0.0.2"));
+    assert!(changed(&world));
+    let names: Vec<_> = world.service_accounts().map(|found| found.name).collect();
+    assert_eq!(names, ["b"]);
+    world.remove(&ObjectRef::new(Kind::Pod, "shop", "p"));
+    assert!(changed(&world));
+    assert_eq!(world.service_accounts().count(), 0);
 }
 
 #[test]

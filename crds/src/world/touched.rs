@@ -78,6 +78,9 @@ impl World {
     fn trace_mesh(&self, (namespace, _): &Name, facts: &MeshFacts, trace: &mut Trace) {
         let disables = facts.mtls.as_ref().is_some_and(|mtls| mtls.disables());
         let all_in = |trace: &mut Trace, namespace: &str, client: bool| {
+            if !client && !disables {
+                return;
+            }
             for ((namespace, service), _) in self.inventory.services_in(namespace) {
                 if client {
                     trace

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::{Api, ResourceExt};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
 use serde_json::{Value, json};
@@ -56,6 +56,38 @@ async fn every_account_of_a_meshed_namespace_has_an_identity_that_verifies() {
         leaked.is_empty(),
         "a namespace that did not join has {leaked:?}"
     );
+}
+
+#[tokio::test]
+async fn an_identity_goes_with_its_service_account() {
+    let stage = Stage::enter("owners").await;
+    let _operator = Operator::lead(&stage, "owners-operator").await;
+    let accounts: Api<ServiceAccount> = Api::namespaced(stage.client.clone(), "owners");
+    let secrets: Api<Secret> = Api::namespaced(stage.client.clone(), "owners");
+    let owned_by = async |account: ServiceAccount| {
+        let uid = account.metadata.uid.unwrap();
+        eventually("the identity's owner is its account", BOUND, || async {
+            let secret = secrets.get_opt("weft-identity-reviews").await.unwrap();
+            let owners = secret.map(|secret| secret.metadata.owner_references);
+            let owners = owners.flatten().unwrap_or_default();
+            match owners.as_slice() {
+                // Garbage collection takes what names an owner that is not there any more.
+                [owner] if owner.kind == "ServiceAccount" && owner.uid == uid => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    };
+    let first = accounts.get("reviews").await.unwrap();
+    owned_by(first).await;
+
+    accounts
+        .delete("reviews", &Default::default())
+        .await
+        .unwrap();
+    stage.service("reviews").await;
+    let second = accounts.get("reviews").await.unwrap();
+    owned_by(second).await;
 }
 
 #[tokio::test]

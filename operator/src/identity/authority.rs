@@ -260,6 +260,7 @@ impl Authority {
             chain,
             key: Zeroizing::new(key.0.serialize_pem()),
             bundle: self.bundle.clone(),
+            owner: None,
         })
     }
 }

@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -11,9 +11,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use weft_engine::identity::{SpiffeId, SpiffeIdError};
 
-use super::{Account, Authority, AuthorityError, Identity, IdentityStore, StoreError, Verdict};
+use super::{
+    Account, Authority, IdentityStore,
+    attend::{IssueError, attend},
+};
 use crate::{backoff, lease::Leadership, metrics::Metrics};
 
 /// Identities that are issued at the same time.
@@ -22,8 +24,9 @@ const CONCURRENCY: usize = 16;
 /// The least time between two looks at one account, whatever its certificate says.
 const SOONEST: Duration = Duration::from_millis(500);
 
-/// The accounts that are to have an identity; `None` while not every one is known yet.
-pub type Wanted = Option<Arc<BTreeSet<Account>>>;
+/// The accounts that are to have an identity, with their ServiceAccounts' uids where there are
+/// any; `None` while not every account is known yet.
+pub type Wanted = Option<Arc<BTreeMap<Account, Option<String>>>>;
 
 /// How identities are issued.
 #[derive(Clone, Debug)]
@@ -71,22 +74,13 @@ pub struct Keeper<S> {
 struct State {
     due: Option<Instant>,
     busy: bool,
+    /// The uid of its ServiceAccount, with which its identity goes.
+    owner: Option<String>,
     /// Its identity is to be removed.
     leaving: bool,
     /// Whether it was looked at, with success.
     attended: bool,
     failures: u32,
-}
-
-/// Why an account has no identity now.
-#[derive(Debug, thiserror::Error)]
-enum IssueError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-    #[error("the account cannot be named: {0}")]
-    Name(#[from] SpiffeIdError),
 }
 
 impl<S: IdentityStore> Keeper<S> {
@@ -179,17 +173,19 @@ impl<S: IdentityStore> Keeper<S> {
             return;
         };
         let now = Instant::now();
-        for account in wanted.iter() {
+        for (account, owner) in wanted.iter() {
             let state = self.accounts.entry(account.clone()).or_default();
-            if state.leaving || !state.attended && state.due.is_none() && !state.busy {
+            let moved = state.owner != *owner;
+            if state.leaving || moved || !state.attended && state.due.is_none() && !state.busy {
                 state.leaving = false;
+                state.owner.clone_from(owner);
                 self.schedule(account.clone(), now);
             }
         }
         let left: Vec<_> = self
             .accounts
             .iter()
-            .filter(|(account, state)| !state.leaving && !wanted.contains(*account))
+            .filter(|(account, state)| !state.leaving && !wanted.contains_key(*account))
             .map(|(account, _)| account.clone())
             .collect();
         for account in left {
@@ -332,6 +328,7 @@ impl<S: IdentityStore> Keeper<S> {
                 self.settings.clone(),
                 self.metrics.clone(),
                 account.clone(),
+                state.owner.clone().filter(|_| S::OWNED),
                 state.leaving,
             ));
             self.running.insert(task.id(), account);
@@ -379,43 +376,4 @@ impl<S: IdentityStore> Keeper<S> {
             state.busy = false;
         }
     }
-}
-
-/// Looks at one account's identity and brings it to what it is to be; says until when it is.
-async fn attend<S: IdentityStore>(
-    store: S,
-    authority: Arc<Authority>,
-    settings: Arc<KeeperSettings>,
-    metrics: Metrics,
-    account: Account,
-    leaving: bool,
-) -> Result<OffsetDateTime, IssueError> {
-    if leaving {
-        store.remove(&account).await?;
-        tracing::info!(%account, "withdrew an identity");
-        return Ok(OffsetDateTime::now_utc());
-    }
-    let id = SpiffeId::new(&settings.trust_domain, &account.namespace, &account.name)?;
-    let stored = store.read(&account).await?;
-    let judge = |identity: &Identity| {
-        identity.judge(
-            &authority,
-            &id,
-            settings.lifetime,
-            OffsetDateTime::now_utc(),
-        )
-    };
-    let reason = match stored.as_ref().map(judge) {
-        Some(Verdict::Keep { until }) => return Ok(until),
-        Some(Verdict::Reissue(reason)) => reason,
-        None => "it had none",
-    };
-    let identity = authority.issue(&id, settings.lifetime, OffsetDateTime::now_utc())?;
-    store.write(&account, &identity).await?;
-    metrics.identities_issued.inc();
-    tracing::info!(%account, reason, "issued an identity");
-    Ok(match judge(&identity) {
-        Verdict::Keep { until } => until,
-        Verdict::Reissue(_) => OffsetDateTime::now_utc(),
-    })
 }

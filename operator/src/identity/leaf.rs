@@ -21,6 +21,8 @@ pub struct Identity {
     pub key: Zeroizing<String>,
     /// Every trusted root (`ca.crt`).
     pub bundle: String,
+    /// The uid of the ServiceAccount with which it goes, where the store sees to that.
+    pub owner: Option<String>,
 }
 
 /// What is to be done with a stored identity.

@@ -4,6 +4,8 @@
 //! made here, handed to the store, and forgotten; it never reaches a log, a status or a
 //! ConfigMap.
 
+/// One look at one account.
+mod attend;
 /// The CA: a root of our own, or one that was given to us.
 mod authority;
 /// Which accounts have an identity, and when each is issued again.
@@ -43,6 +45,10 @@ impl fmt::Display for Account {
 
 /// Where identities and the CA are kept.
 pub trait IdentityStore: Clone + Send + Sync + 'static {
+    /// Whether an identity is kept with its [`Identity::owner`], and goes by itself when that
+    /// goes.
+    const OWNED: bool;
+
     /// The CA that is stored, if there is one.
     fn read_authority(
         &self,

@@ -4,6 +4,7 @@ use k8s_openapi::{
     ByteString,
     api::core::v1::Secret,
     api::rbac::v1::{RoleBinding, RoleRef, Subject},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 use kube::{
     Api, Client,
@@ -81,6 +82,8 @@ impl Secrets {
 }
 
 impl IdentityStore for Secrets {
+    const OWNED: bool = true;
+
     async fn read_authority(&self) -> Result<Option<StoredAuthority>, StoreError> {
         let name = format!("{}/{AUTHORITY}", self.namespace);
         let api = self.api(&self.namespace);
@@ -142,6 +145,7 @@ impl IdentityStore for Secrets {
             .as_ref()
             .and_then(|labels| labels.get(MANAGED_BY))
             .is_some_and(|manager| manager == MANAGED_BY_WEFT);
+        let owner = owner_of(&secret, account);
         let mut secret = Contents::of(secret);
         if !ours {
             return Err(StoreError::Foreign { name: full_name });
@@ -150,18 +154,23 @@ impl IdentityStore for Secrets {
             chain: secret.take("tls.crt").to_string(),
             key: secret.take("tls.key"),
             bundle: secret.take("ca.crt").to_string(),
+            owner,
         }))
     }
 
     async fn write(&self, account: &Account, identity: &Identity) -> Result<(), StoreError> {
         let name = secret_name(account);
-        let secret = secret(
+        let mut secret = secret(
             &name,
             &account.namespace,
             &identity.chain,
             &identity.key,
             &identity.bundle,
         );
+        secret.metadata.owner_references = identity
+            .owner
+            .as_ref()
+            .map(|uid| vec![owner_reference(account, uid)]);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let written = bounded(
             &format!("{}/{name}", account.namespace),
@@ -213,9 +222,8 @@ impl IdentityStore for Secrets {
     }
 
     async fn list(&self) -> Result<Vec<Account>, StoreError> {
-        // Listing would need the right to list every Secret of the cluster, which is far more
-        // than a few forgotten identities are worth: one whose account goes while no operator
-        // runs stays until its namespace goes, and expires by itself.
+        // Listing would need the right to list every Secret of the cluster. It is not needed:
+        // a Secret goes with the ServiceAccount that owns it, whether an operator runs or not.
         Ok(Vec::new())
     }
 }
@@ -245,6 +253,26 @@ fn secret(name: &str, namespace: &str, chain: &str, key: &str, bundle: &str) -> 
         ])),
         ..Secret::default()
     }
+}
+
+/// Garbage collection removes the Secret when its ServiceAccount goes. It neither holds up that
+/// deletion nor claims to control the Secret.
+fn owner_reference(account: &Account, uid: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "ServiceAccount".to_owned(),
+        name: account.name.clone(),
+        uid: uid.to_owned(),
+        ..OwnerReference::default()
+    }
+}
+
+fn owner_of(secret: &Secret, account: &Account) -> Option<String> {
+    let owners = secret.metadata.owner_references.as_ref()?;
+    let owner = owners
+        .iter()
+        .find(|owner| owner.kind == "ServiceAccount" && owner.name == account.name)?;
+    Some(owner.uid.clone())
 }
 
 /// A Secret's contents, wiped when they are dropped.

@@ -52,6 +52,8 @@ impl Volumes {
 }
 
 impl IdentityStore for Volumes {
+    const OWNED: bool = false;
+
     async fn read_authority(&self) -> Result<Option<StoredAuthority>, StoreError> {
         self.blocking(|this| {
             let directory = this.out.join("ca");
@@ -73,9 +75,10 @@ impl IdentityStore for Volumes {
         self.blocking(move |this| {
             let directory = this.out.join("ca");
             create(&directory)?;
-            write(&directory, "ca.crt", &authority.roots, 0o600)?;
+            // On disk before it is used: whatever is issued by it stands and falls with it.
+            write(&directory, "ca.crt", &authority.roots, 0o600, Durable::Yes)?;
             // The key last: a CA without a key is made anew, a key without its CA is not usable.
-            write(&directory, "ca.key", &authority.key, 0o600)?;
+            write(&directory, "ca.key", &authority.key, 0o600, Durable::Yes)?;
             Ok(true)
         })
         .await
@@ -96,6 +99,7 @@ impl IdentityStore for Volumes {
                 chain: chain.to_string(),
                 key,
                 bundle: bundle.to_string(),
+                owner: None,
             }))
         })
         .await
@@ -120,7 +124,9 @@ impl IdentityStore for Volumes {
                 (identity.bundle.as_str(), 0o644),
             ];
             for (name, (content, mode)) in FILES.into_iter().zip(contents) {
-                write(&data, name, content, mode)?;
+                // Not synced: what a power failure cuts short does not verify, and is issued
+                // again at the next start.
+                write(&data, name, content, mode, Durable::No)?;
             }
             link(&directory, "..data", Path::new(&stamp))?;
             for name in FILES {
@@ -180,9 +186,22 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, StoreError> {
     }
 }
 
+/// Whether a file is synced to disk before it takes its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    Yes,
+    No,
+}
+
 /// Writes beside and renames, so that the file is there whole or not at all; the mode is set
 /// before the first byte is written.
-fn write(directory: &Path, name: &str, content: &str, mode: u32) -> Result<(), StoreError> {
+fn write(
+    directory: &Path,
+    name: &str,
+    content: &str,
+    mode: u32,
+    durable: Durable,
+) -> Result<(), StoreError> {
     let path = directory.join(name);
     let beside = directory.join(format!(".{name}.new"));
     let store = || {
@@ -196,7 +215,9 @@ fn write(directory: &Path, name: &str, content: &str, mode: u32) -> Result<(), S
             .mode(mode)
             .open(&beside)?;
         file.write_all(content.as_bytes())?;
-        file.sync_all()?;
+        if durable == Durable::Yes {
+            file.sync_all()?;
+        }
         fs::rename(&beside, &path)
     };
     store().map_err(failed(&path))

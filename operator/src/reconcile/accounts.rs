@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
@@ -24,7 +24,10 @@ pub enum Joining {
 pub(super) struct Accounts {
     joining: Joining,
     meshed: HashSet<String>,
+    /// Whether other namespaces are meshed than when it was told last.
     stale: bool,
+    /// The version of the World's accounts that was told last.
+    told: Option<u64>,
     wanted: tokio::sync::watch::Sender<Wanted>,
 }
 
@@ -35,57 +38,59 @@ impl Accounts {
             joining,
             meshed: HashSet::new(),
             stale: true,
+            told: None,
             wanted,
         }
     }
 
     /// Sees an object on its way into the world.
     pub(super) fn see(&mut self, object: &Object) {
-        match object {
-            Object::Namespace(namespace) => {
-                let name = namespace.metadata.name.clone().unwrap_or_default();
-                let joins = namespace
-                    .metadata
-                    .labels
-                    .as_ref()
-                    .and_then(|labels| labels.get(INJECT))
-                    .is_some_and(|value| value == "enabled")
-                    && namespace.metadata.deletion_timestamp.is_none();
-                self.stale |= if joins {
-                    self.meshed.insert(name)
-                } else {
-                    self.meshed.remove(&name)
-                };
-            }
-            Object::Pod(_) | Object::ServiceAccount(_) => self.stale = true,
-            _ => {}
+        if let Object::Namespace(namespace) = object {
+            let name = namespace.metadata.name.clone().unwrap_or_default();
+            let joins = namespace
+                .metadata
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(INJECT))
+                .is_some_and(|value| value == "enabled")
+                && namespace.metadata.deletion_timestamp.is_none();
+            self.stale |= if joins {
+                self.meshed.insert(name)
+            } else {
+                self.meshed.remove(&name)
+            };
         }
     }
 
     /// Sees an object go.
     pub(super) fn see_gone(&mut self, object: &ObjectRef) {
-        match object.kind {
-            Kind::Namespace => self.stale |= self.meshed.remove(&object.name),
-            Kind::Pod | Kind::ServiceAccount => self.stale = true,
-            _ => {}
+        if object.kind == Kind::Namespace {
+            self.stale |= self.meshed.remove(&object.name);
         }
     }
 
     /// Whether the last answer may be wrong.
-    pub(super) fn is_stale(&self) -> bool {
-        self.stale
+    pub(super) fn is_stale(&self, world: &World) -> bool {
+        self.stale || self.told != Some(world.service_accounts_version())
     }
 
     /// Tells who needs an identity, if that changed.
     pub(super) fn tell(&mut self, world: &World) {
         self.stale = false;
-        let wanted: BTreeSet<_> = world
+        self.told = Some(world.service_accounts_version());
+        let wanted: BTreeMap<_, _> = world
             .service_accounts()
-            .into_iter()
-            .filter(|(namespace, _)| {
-                self.joining == Joining::All || self.meshed.contains(namespace)
+            .filter(|account| {
+                self.joining == Joining::All || self.meshed.contains(account.namespace)
             })
-            .map(|(namespace, name)| Account { namespace, name })
+            .map(|account| {
+                let owner = account.uid.map(str::to_owned);
+                let account = Account {
+                    namespace: account.namespace.to_owned(),
+                    name: account.name.to_owned(),
+                };
+                (account, owner)
+            })
             .collect();
         self.wanted.send_if_modified(|told| {
             if told.as_deref() == Some(&wanted) {

@@ -13,12 +13,16 @@ use weft_engine::{
     problem::Problem,
 };
 
-use super::{check::check, due::Due};
+use super::{
+    check::check,
+    due::Due,
+    writing::{Done, Step, Written, publish},
+};
 use crate::{
     backoff,
     lease::Leadership,
     metrics::{DocumentKind, Metrics},
-    publish::{Ledger, Observation, PublishError, Publisher, kind_of},
+    publish::{Ledger, Observation, Publisher, kind_of},
 };
 
 /// Keys whose documents are written at the same time.
@@ -55,29 +59,6 @@ struct Busy {
     again: bool,
     /// What the watch saw of its documents meanwhile.
     seen: Vec<Observation>,
-}
-
-/// One step of publishing a key.
-enum Step {
-    Write(DocumentName, Box<Envelope>),
-    Withdraw(DocumentName),
-}
-
-/// How publishing a key went.
-struct Written {
-    key: Key,
-    done: Vec<Done>,
-    failure: Option<(DocumentName, Option<PublishError>)>,
-}
-
-enum Done {
-    Wrote {
-        name: DocumentName,
-        digest: String,
-        version: Option<u64>,
-        bytes: usize,
-    },
-    Withdrew(DocumentName),
 }
 
 /// A key that was lowered.
@@ -152,6 +133,11 @@ impl<P: Publisher> Documents<P> {
             .get(key)
             .filter(|(failures, _)| *failures >= 3)
             .map(|(_, reason)| reason.clone())
+    }
+
+    /// Whether a key could not be published when it was last tried.
+    pub(super) fn is_failing(&self, key: &Key) -> bool {
+        self.failed.contains_key(key)
     }
 
     /// A watch saw one of the documents. Whoever leads mends what somebody else changed.
@@ -379,51 +365,4 @@ impl<P: Publisher> Documents<P> {
     fn count(&self) {
         self.metrics.dirty_keys.set(self.due.len() as i64);
     }
-}
-
-/// Publishes the documents of one key, one after another.
-async fn publish<P: Publisher>(
-    publisher: P,
-    leadership: Leadership,
-    key: Key,
-    steps: Vec<Step>,
-) -> Written {
-    let mut written = Written {
-        key,
-        done: Vec::with_capacity(steps.len()),
-        failure: None,
-    };
-    for step in steps {
-        let (name, result) = match step {
-            Step::Write(name, envelope) => {
-                let result = leadership.guard(publisher.write(&name, &envelope)).await;
-                let done = result.map(|result| {
-                    result.map(|(version, bytes)| Done::Wrote {
-                        name: name.clone(),
-                        digest: envelope.digest,
-                        version,
-                        bytes,
-                    })
-                });
-                (name, done)
-            }
-            Step::Withdraw(name) => {
-                let result = leadership.guard(publisher.withdraw(&name)).await;
-                let done = result.map(|result| result.map(|()| Done::Withdrew(name.clone())));
-                (name, done)
-            }
-        };
-        match result {
-            Some(Ok(done)) => written.done.push(done),
-            Some(Err(error)) => {
-                written.failure = Some((name, Some(error)));
-                break;
-            }
-            None => {
-                written.failure = Some((name, None));
-                break;
-            }
-        }
-    }
-    written
 }

@@ -17,18 +17,24 @@ mod due;
 mod problems;
 /// From problems to what users are told.
 mod statuses;
+/// Writing the documents of one key.
+mod writing;
 
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use weft_crds::{Key, ObjectRef, Settings, World, status::Status};
+use weft_crds::{Key, Kind, ObjectRef, Settings, World, status::Status};
 
 use crate::{
     identity::{Authority, Wanted},
@@ -103,7 +109,6 @@ pub struct Reconciler<P, W> {
     problems: Problems,
     accounts: Accounts,
     accounts_due: Option<Instant>,
-    seen: HashSet<ObjectRef>,
     leadership: Leadership,
     metrics: Metrics,
     authority: watch::Receiver<Option<Arc<Authority>>>,
@@ -135,7 +140,6 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
             problems: Problems::default(),
             accounts: Accounts::new(parts.joining, parts.wanted),
             accounts_due: None,
-            seen: HashSet::new(),
             leadership: parts.leadership,
             metrics: parts.metrics,
             authority: parts.authority,
@@ -194,7 +198,6 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
             Change::Applied { object, status } => {
                 let reference = object.reference();
                 self.accounts.see(&object);
-                self.seen.insert(reference.clone());
                 self.problems.unreadable(&reference.to_string(), None);
                 if reference.kind.is_own() {
                     if let Some(status) = status {
@@ -207,7 +210,6 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
             }
             Change::Removed(reference) => {
                 self.accounts.see_gone(&reference);
-                self.seen.remove(&reference);
                 self.problems.unreadable(&reference.to_string(), None);
                 self.world.remove(&reference);
                 if reference.kind.is_own() {
@@ -223,15 +225,17 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                 for problem in &problems {
                     tracing::warn!(file, %problem, "a manifest has a problem");
                 }
-                let concerned = self.problems.in_file(&file, problems);
-                self.statuses.mark_file(file);
-                self.name_objects(|name| concerned.contains(name));
+                let (changed, concerned) = self.problems.in_file(&file, problems);
+                if changed {
+                    self.statuses.mark_file(file);
+                }
+                self.name_objects(concerned);
             }
             Change::Stored(seen) => self.documents.saw(seen, self.writing),
             Change::Complete => {
                 if !self.complete {
                     self.complete = true;
-                    tracing::info!(objects = self.seen.len(), "the world is complete");
+                    tracing::info!(objects = self.world.count(), "the world is complete");
                 }
             }
         }
@@ -267,9 +271,7 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
         }
         for lowered in self.documents.advance(&self.world) {
             let concerned = self.problems.found(&lowered.key, lowered.problems);
-            if !concerned.is_empty() {
-                self.name_objects(|name| concerned.contains(name));
-            }
+            self.name_objects(concerned);
             if lowered.settled {
                 self.name_objects_of(&lowered.key);
             }
@@ -285,7 +287,7 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
     }
 
     fn tell_accounts(&mut self) {
-        if !self.accounts.is_stale() {
+        if !self.accounts.is_stale(&self.world) {
             return;
         }
         let now = Instant::now();
@@ -328,15 +330,23 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
 
     fn name_objects_of(&mut self, key: &Key) {
         for object in self.world.objects_of(key) {
-            self.statuses.mark(object);
+            // To a policy of a whole namespace or mesh one service is news only when its own
+            // status waits for it, or it cannot be published: else each change would look at
+            // every service.
+            let afar = object.kind == Kind::MeshPolicy
+                && matches!(key, Key::Service(..) | Key::Endpoints(..));
+            let news = || self.statuses.awaits(&object, key) || self.documents.is_failing(key);
+            if !afar || news() {
+                self.statuses.mark(object);
+            }
         }
     }
 
-    fn name_objects(&mut self, concerned: impl Fn(&str) -> bool) {
-        for object in self.world.objects() {
-            if concerned(&object.to_string()) {
-                self.statuses.mark(object);
-            }
+    fn name_objects(&mut self, concerned: BTreeSet<String>) {
+        // What names a file or an object of another kind has no status.
+        let objects = concerned.iter().filter_map(|name| name.parse().ok());
+        for object in objects.filter(|object: &ObjectRef| object.kind.is_own()) {
+            self.statuses.mark(object);
         }
     }
 
@@ -346,7 +356,7 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
         {
             let summary = Summary {
                 documents: self.documents.stored(),
-                objects: self.seen.len(),
+                objects: self.world.count(),
                 problems: self.count_problems(),
             };
             tracing::info!(

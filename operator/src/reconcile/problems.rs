@@ -22,14 +22,23 @@ impl Problems {
         concerned(before.unwrap_or_default().into_iter().chain(problems))
     }
 
-    /// What reading a file found. Gives back whose problems came, went or stayed.
-    pub(super) fn in_file(&mut self, file: &str, problems: Vec<Problem>) -> BTreeSet<String> {
+    /// What reading a file found. Gives back whether that is news, and whose problems came, went
+    /// or stayed.
+    pub(super) fn in_file(
+        &mut self,
+        file: &str,
+        problems: Vec<Problem>,
+    ) -> (bool, BTreeSet<String>) {
         let before = if problems.is_empty() {
             self.by_file.remove(file)
         } else {
             self.by_file.insert(file.to_owned(), problems.clone())
         };
-        concerned(before.unwrap_or_default().into_iter().chain(problems))
+        let before = before.unwrap_or_default();
+        (
+            before != problems,
+            concerned(before.into_iter().chain(problems)),
+        )
     }
 
     /// An object cannot be read (`None`: it can).

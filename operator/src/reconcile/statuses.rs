@@ -39,6 +39,8 @@ pub(super) struct Statuses<W> {
     busy: HashMap<Subject, bool>,
     failures: HashMap<Subject, u32>,
     failing: HashSet<ObjectRef>,
+    /// The key that an object's status waits for: it is not published yet, or cannot be.
+    awaiting: HashMap<ObjectRef, Key>,
     tasks: JoinSet<Told>,
     running: HashMap<Id, Subject>,
 }
@@ -84,6 +86,7 @@ impl<W: StatusWriter> Statuses<W> {
             busy: HashMap::new(),
             failures: HashMap::new(),
             failing: HashSet::new(),
+            awaiting: HashMap::new(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
         }
@@ -106,6 +109,11 @@ impl<W: StatusWriter> Statuses<W> {
             .mark(Subject::Object(object), Instant::now() + GATHER);
     }
 
+    /// Whether an object's status waits for this key, or says that it failed.
+    pub(super) fn awaits(&self, object: &ObjectRef, key: &Key) -> bool {
+        self.awaiting.get(object) == Some(key)
+    }
+
     pub(super) fn mark_file(&mut self, file: String) {
         self.due.mark(Subject::File(file), Instant::now() + GATHER);
     }
@@ -114,6 +122,7 @@ impl<W: StatusWriter> Statuses<W> {
     pub(super) fn gone(&mut self, object: &ObjectRef) {
         self.due.forget(&Subject::Object(object.clone()));
         self.failing.remove(object);
+        self.awaiting.remove(object);
         self.metrics
             .objects_with_problems
             .set(self.failing.len() as i64);
@@ -181,13 +190,23 @@ impl<W: StatusWriter> Statuses<W> {
     fn status_of(&mut self, object: &ObjectRef, knowledge: &Knowledge<'_>) -> Option<Status> {
         let report = knowledge.world.report(object)?;
         let keys = knowledge.world.keys_of(object);
-        if keys.iter().any(|key| (knowledge.pending)(key)) {
-            // Its keys name it again when they are done.
+        // The last one: keys are published about in order, and a policy of the whole mesh has
+        // thousands.
+        if let Some(key) = keys.iter().rev().find(|key| (knowledge.pending)(key)) {
+            // It names the object again when it is done.
+            self.awaiting.insert(object.clone(), key.clone());
             return None;
         }
-        let programmed = match keys.iter().find_map(|key| (knowledge.failed)(key)) {
-            Some(reason) => Programmed::Failed(reason),
-            None => Programmed::Published(None),
+        let failed = |key: &Key| Some((key.clone(), (knowledge.failed)(key)?));
+        let programmed = match keys.iter().find_map(failed) {
+            Some((key, reason)) => {
+                self.awaiting.insert(object.clone(), key);
+                Programmed::Failed(reason)
+            }
+            None => {
+                self.awaiting.remove(object);
+                Programmed::Published(None)
+            }
         };
         let name = object.to_string();
         let mut problems: Vec<Problem> = report.problems;

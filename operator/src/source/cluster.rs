@@ -9,17 +9,14 @@ use std::{
 };
 
 use futures::StreamExt;
-use k8s_openapi::{
-    api::{
-        core::v1::{ConfigMap, Namespace, Pod, Service, ServiceAccount},
-        discovery::v1::EndpointSlice,
-    },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+use k8s_openapi::api::{
+    core::v1::{ConfigMap, Namespace, Pod, Service, ServiceAccount},
+    discovery::v1::EndpointSlice,
 };
 use kube::{
     Api, Client, Resource,
     api::PartialObjectMeta,
-    core::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta},
+    core::{DynamicObject, TypeMeta},
     runtime::{
         WatchStreamExt,
         utils::Backoff,
@@ -30,9 +27,12 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use weft_crds::{Kind, Object, ObjectRef};
-use weft_engine::problem::{Code, Problem, Severity};
 
-use super::{Change, trim::Trim};
+use super::{
+    Change,
+    resources::{name_of, names, read, resource_of},
+    trim::Trim,
+};
 use crate::{
     backoff,
     metrics::{Metrics, ObjectKind},
@@ -316,75 +316,6 @@ struct Name {
 impl Name {
     fn of(self, kind: Kind) -> ObjectRef {
         ObjectRef::new(kind, self.namespace, self.name)
-    }
-}
-
-fn names(metadata: &ObjectMeta) -> (String, String) {
-    (
-        metadata.namespace.clone().unwrap_or_default(),
-        metadata.name.clone().unwrap_or_default(),
-    )
-}
-
-fn read(kind: Kind, mut object: DynamicObject, types: &TypeMeta) -> Option<Change> {
-    object.metadata.managed_fields = None;
-    object.types.get_or_insert_with(|| types.clone());
-    let (namespace, name) = names(&object.metadata);
-    let unreadable = |message: String| {
-        let object = ObjectRef::new(kind, namespace.clone(), name.clone());
-        Some(Change::Unreadable {
-            problem: Problem {
-                severity: Severity::Error,
-                code: Code::Invalid,
-                object: object.to_string(),
-                field: String::new(),
-                message,
-                fix: "apply it again in a form that the installed CRD accepts; its last good meaning stays in force until then".to_owned(),
-            },
-            object,
-        })
-    };
-    let value = match serde_json::to_value(object) {
-        Ok(value) => value,
-        Err(error) => return unreadable(error.to_string()),
-    };
-    match Object::from_manifest(&value) {
-        Ok(object) => object.map(|object| Change::Applied {
-            object: Box::new(object),
-            status: value.get("status").cloned(),
-        }),
-        Err(error) => unreadable(error.to_string()),
-    }
-}
-
-/// The resource of a kind that is read one by one.
-pub(crate) fn resource_of(kind: Kind) -> ApiResource {
-    let (group, version) = if kind.is_own() {
-        (weft_crds::GROUP, weft_crds::VERSION)
-    } else {
-        ("gateway.networking.k8s.io", "v1")
-    };
-    let name = name_of(kind);
-    let plural = match kind {
-        Kind::MeshPolicy => "meshpolicies".to_owned(),
-        Kind::AuthPolicy => "authpolicies".to_owned(),
-        _ => format!("{}s", name.to_lowercase()),
-    };
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, name), &plural)
-}
-
-/// A kind's name, for labels.
-pub(crate) fn name_of(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Namespace => "Namespace",
-        Kind::Service => "Service",
-        Kind::EndpointSlice => "EndpointSlice",
-        Kind::Pod => "Pod",
-        Kind::ServiceAccount => "ServiceAccount",
-        Kind::Gateway => "Gateway",
-        Kind::VirtualRoute => "VirtualRoute",
-        Kind::MeshPolicy => "MeshPolicy",
-        Kind::AuthPolicy => "AuthPolicy",
     }
 }
 

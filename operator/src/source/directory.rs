@@ -1,51 +1,36 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     fs,
+    ops::Bound,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    sync::Arc,
 };
 
-use weft_crds::{Object, ObjectRef, manifests};
-use weft_engine::problem::{Code, Problem, Severity};
+use weft_crds::{Object, ObjectRef};
+use weft_engine::problem::Problem;
 
 use super::{
-    Change,
-    walk::{Stamp, Tree},
+    Change, Scope,
+    declared::{Declared, Told},
+    file::{File, find, problem, said_twice},
+    walk::{MOST_FILES, MOST_LEVELS, Stamp, Tree, is_manifest, is_visible},
 };
 
-/// The largest file that is read.
-const MOST_BYTES: u64 = 64 << 20;
-
-/// A file that was cut to nothing is believed empty when it has stayed so for this long: an
-/// editor that truncates and then writes is between the two for less.
-const SETTLE: Duration = Duration::from_millis(150);
+/// Files whose objects are held at a time. Of more that changed at once the World is told in
+/// turns, so that the first look at a large directory does not hold all of it.
+const TURN: usize = 64;
 
 /// A directory of manifests, as it was when it was last looked at.
 #[derive(Debug)]
 pub struct Directory {
     root: PathBuf,
-    files: BTreeMap<PathBuf, File>,
-    /// What the world was told, and the file that it came from.
-    told: HashMap<ObjectRef, PathBuf>,
+    files: BTreeMap<Arc<Path>, File>,
+    declared: Declared,
+    /// What was in between two states at the last look.
+    unsettled: BTreeSet<Arc<Path>>,
+    /// A change of a file may show elsewhere than at its path, or paths are not all known.
+    tangled: bool,
     root_problems: Vec<Problem>,
-}
-
-#[derive(Debug, Default)]
-struct File {
-    stamp: Option<Stamp>,
-    objects: BTreeSet<ObjectRef>,
-    problems: Vec<Problem>,
-    /// It was not there at the last look; it is believed gone at the next.
-    missing: bool,
-}
-
-/// What a look found.
-#[derive(Debug, Default)]
-pub struct Look {
-    /// In the order in which the world is to be told.
-    pub changes: Vec<Change>,
-    /// Something was in between two states: look again soon.
-    pub unsettled: bool,
 }
 
 impl Directory {
@@ -54,134 +39,245 @@ impl Directory {
         Self {
             root: root.to_owned(),
             files: BTreeMap::new(),
-            told: HashMap::new(),
+            declared: Declared::default(),
+            unsettled: BTreeSet::new(),
+            tangled: true,
             root_problems: Vec::new(),
         }
     }
 
-    /// Looks at every file, reads those that changed, and says what that changes.
-    pub fn look(&mut self) -> Look {
-        let mut look = Look::default();
-        let tree = Tree::of(&self.root);
-        self.note_unreadable(&tree, &mut look);
-        let mut read = HashMap::new();
-        let mut changed = HashSet::new();
-
-        for (path, stamp) in &tree.files {
-            let file = self.files.entry(path.clone()).or_default();
-            file.missing = false;
-            if file.stamp.as_ref() == Some(stamp) {
-                continue;
+    /// Looks at files, reads those that changed, and tells what that changes, in the order in
+    /// which the world is to be told. `true`: something was in between two states, look again
+    /// soon.
+    pub fn look(&mut self, scope: Scope, tell: &mut dyn FnMut(Change)) -> bool {
+        let paths = match scope {
+            Scope::Everything => None,
+            Scope::Paths(paths) => self.manifests_among(paths),
+        };
+        let (there, gone) = match paths {
+            None => self.everything(tell),
+            Some(paths) => self.these(paths),
+        };
+        let mut there = there.into_iter().peekable();
+        let mut gone = Some(gone);
+        let mut left = BTreeSet::new();
+        loop {
+            let mut turn = Turn::default();
+            for (path, stamp) in there.by_ref().take(TURN) {
+                self.read(path, stamp, &mut turn);
             }
-            if stamp.length == 0 && is_young(stamp) && !file.objects.is_empty() {
-                look.unsettled = true;
-                continue;
+            for path in gone.take().into_iter().flatten() {
+                self.drop_file(&path, &mut turn);
             }
-            file.stamp = Some(*stamp);
-            for object in file.read(path, &shown(path, &self.root), stamp.length) {
-                read.insert((path.clone(), object.reference()), object);
+            left.append(&mut turn.left);
+            self.tell_files(&turn.files, tell);
+            let last = there.peek().is_none();
+            if last {
+                // Removals first: what an object held is free before another claims it.
+                self.tell_left(&left, tell);
             }
-            changed.insert(path.clone());
-        }
-
-        let mut gone = Vec::new();
-        for (path, file) in &mut self.files {
-            if tree.files.contains_key(path) || tree.is_blind_to(path) {
-                continue;
-            }
-            if file.missing || file.objects.is_empty() {
-                gone.push(path.clone());
-            } else {
-                // An editor that saves by renaming leaves a moment without the file.
-                file.missing = true;
-                look.unsettled = true;
+            self.tell_read(turn.read, tell);
+            if last {
+                return !self.unsettled.is_empty();
             }
         }
-        for path in gone {
-            self.files.remove(&path);
-            changed.insert(path);
-        }
-        if !changed.is_empty() {
-            self.tell(&changed, read, &mut look.changes);
-        }
-        look
     }
 
-    /// Compares what the files say now with what the world was told.
-    fn tell(
-        &mut self,
-        changed: &HashSet<PathBuf>,
-        mut read: HashMap<(PathBuf, ObjectRef), Object>,
-        changes: &mut Vec<Change>,
-    ) {
-        let mut now: HashMap<&ObjectRef, &PathBuf> = HashMap::new();
-        for (path, file) in &self.files {
-            let name = shown(path, &self.root);
-            let mut problems = file.problems.clone();
-            for object in &file.objects {
-                match now.get(object) {
-                    // Files are in order: the first one wins, on every machine.
-                    Some(first) => {
-                        problems.push(said_twice(object, &name, &shown(first, &self.root)));
+    /// The manifests that these paths mean; `None` where only a look at everything can tell.
+    fn manifests_among(&self, paths: Vec<PathBuf>) -> Option<BTreeSet<Arc<Path>>> {
+        if self.tangled || self.files.len() >= MOST_FILES {
+            return None;
+        }
+        let mut manifests = self.unsettled.clone();
+        for path in paths {
+            let below = path.strip_prefix(&self.root).ok()?;
+            let levels = below.components().count();
+            if levels == 0 {
+                return None;
+            }
+            if levels > MOST_LEVELS + 1 {
+                continue;
+            }
+            // Nothing visible leads behind what is hidden, or it would be tangled.
+            if !below
+                .ancestors()
+                .all(|part| part.as_os_str().is_empty() || is_visible(part))
+            {
+                continue;
+            }
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_file() => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    let from = (Bound::Excluded(&*path), Bound::Unbounded);
+                    let next = self.files.range::<Path, _>(from).next();
+                    // It was a directory.
+                    if next.is_some_and(|(file, _)| file.starts_with(&path)) {
+                        return None;
                     }
-                    None => {
-                        now.insert(object, path);
+                }
+                // A directory, a link, or what cannot be known.
+                _ => return None,
+            }
+            if is_manifest(&path) {
+                manifests.insert(Arc::from(path));
+            }
+        }
+        Some(manifests)
+    }
+
+    /// The files that changed since they were last read, and those that went.
+    fn everything(&mut self, tell: &mut dyn FnMut(Change)) -> (Vec<Found>, Vec<Arc<Path>>) {
+        let tree = Tree::of(&self.root);
+        self.tangled = tree.linked || tree.cut || !tree.unreadable.is_empty();
+        self.note_unreadable(&tree, tell);
+        self.unsettled.clear();
+        let missing: Vec<_> = self
+            .files
+            .keys()
+            .filter(|path| !tree.files.contains_key(&***path) && !tree.is_blind_to(path))
+            .cloned()
+            .collect();
+        let there = tree
+            .files
+            .into_iter()
+            .filter_map(|(path, stamp)| self.changed(&path, stamp))
+            .collect();
+        (there, self.gone(missing))
+    }
+
+    /// The same among these paths.
+    fn these(&mut self, paths: BTreeSet<Arc<Path>>) -> (Vec<Found>, Vec<Arc<Path>>) {
+        self.unsettled.clear();
+        let (mut there, mut missing) = (Vec::new(), Vec::new());
+        for path in paths {
+            match Stamp::of(&path) {
+                Some(stamp) => there.extend(self.changed(&path, stamp)),
+                None if self.files.contains_key(&path) => missing.push(path),
+                None => {}
+            }
+        }
+        (there, self.gone(missing))
+    }
+
+    fn changed(&mut self, path: &Path, stamp: Stamp) -> Option<Found> {
+        let Some((known, _)) = self.files.get_key_value(path) else {
+            return Some((Arc::from(path), stamp));
+        };
+        let known = Arc::clone(known);
+        let file = self.files.get_mut(path)?;
+        file.missing = false;
+        if file.stamp.as_ref() == Some(&stamp) {
+            return None;
+        }
+        if file.is_cut(&stamp) {
+            self.unsettled.insert(known);
+            return None;
+        }
+        Some((known, stamp))
+    }
+
+    /// Those of the missing files that are believed gone.
+    fn gone(&mut self, mut missing: Vec<Arc<Path>>) -> Vec<Arc<Path>> {
+        missing.retain(|path| {
+            let Some(file) = self.files.get_mut(path) else {
+                return false;
+            };
+            if file.missing || file.objects.is_empty() {
+                return true;
+            }
+            // An editor that saves by renaming leaves a moment without the file.
+            file.missing = true;
+            self.unsettled.insert(Arc::clone(path));
+            false
+        });
+        missing
+    }
+
+    fn read(&mut self, path: Arc<Path>, stamp: Stamp, turn: &mut Turn) {
+        let name = shown(&path, &self.root);
+        let file = self.files.entry(Arc::clone(&path)).or_default();
+        let before = file.objects.clone();
+        file.stamp = Some(stamp);
+        for object in file.read(&path, &name, stamp.length) {
+            turn.read
+                .insert((object.reference(), Arc::clone(&path)), object);
+        }
+        turn.files.insert(Arc::clone(&path));
+        for object in file.objects.difference(&before) {
+            turn.files
+                .append(&mut self.declared.set(object, &path, true));
+        }
+        for object in before.difference(&file.objects) {
+            turn.files
+                .append(&mut self.declared.set(object, &path, false));
+            turn.left.insert(object.clone());
+        }
+    }
+
+    fn drop_file(&mut self, path: &Arc<Path>, turn: &mut Turn) {
+        let file = self.files.remove(path).unwrap_or_default();
+        turn.files.insert(Arc::clone(path));
+        for object in file.objects {
+            turn.files
+                .append(&mut self.declared.set(&object, path, false));
+            turn.left.insert(object);
+        }
+    }
+
+    /// What is wrong with these files now.
+    fn tell_files(&self, files: &BTreeSet<Arc<Path>>, tell: &mut dyn FnMut(Change)) {
+        for path in files {
+            let name = shown(path, &self.root);
+            let mut problems = Vec::new();
+            if let Some(file) = self.files.get(path) {
+                problems.clone_from(&file.problems);
+                for object in &file.objects {
+                    if let Some(first) = self.declared.winner(object)
+                        && first != path
+                    {
+                        problems.push(said_twice(object, &name, &shown(first, &self.root)));
                     }
                 }
             }
-            if changed.contains(path) || problems.len() > file.problems.len() {
-                changes.push(Change::File {
-                    file: name,
-                    problems,
-                });
-            }
-        }
-        for path in changed
-            .iter()
-            .filter(|path| !self.files.contains_key(*path))
-        {
-            changes.push(Change::File {
-                file: shown(path, &self.root),
-                problems: Vec::new(),
+            tell(Change::File {
+                file: name,
+                problems,
             });
-        }
-        // Removals first: what an object held is free before another claims it.
-        let removed: Vec<_> = self
-            .told
-            .keys()
-            .filter(|object| !now.contains_key(object))
-            .cloned()
-            .collect();
-        // What was read is told even where it may be what it was: the World knows.
-        let mut told: Vec<(ObjectRef, PathBuf)> = now
-            .into_iter()
-            .filter(|(object, path)| {
-                self.told.get(*object) != Some(*path)
-                    || read.contains_key(&((*path).clone(), (*object).clone()))
-            })
-            .map(|(object, path)| (object.clone(), path.clone()))
-            .collect();
-        told.sort();
-        for object in removed {
-            self.told.remove(&object);
-            changes.push(Change::Removed(object));
-        }
-        for (reference, path) in told {
-            let object = read
-                .remove(&(path.clone(), reference.clone()))
-                // Another file declared it first, until now.
-                .or_else(|| find(&path, &reference));
-            if let Some(object) = object {
-                changes.push(Change::Applied {
-                    object: Box::new(object),
-                    status: None,
-                });
-            }
-            self.told.insert(reference, path);
         }
     }
 
-    fn note_unreadable(&mut self, tree: &Tree, look: &mut Look) {
+    /// Objects that a file ceased to declare: gone, or declared by another.
+    fn tell_left(&mut self, left: &BTreeSet<ObjectRef>, tell: &mut dyn FnMut(Change)) {
+        let mut found = Vec::new();
+        for object in left {
+            match self.declared.tell(object) {
+                Told::Gone => tell(Change::Removed(object.clone())),
+                // Another file declared it first, until now.
+                Told::Newly(path) => found.extend(find(&path, object)),
+                Told::From(_) | Told::Never => {}
+            }
+        }
+        for object in found {
+            apply(object, tell);
+        }
+    }
+
+    /// Objects that were read, where their file is the one that counts. Told even where one may
+    /// be what it was: the World knows.
+    fn tell_read(
+        &mut self,
+        read: BTreeMap<(ObjectRef, Arc<Path>), Object>,
+        tell: &mut dyn FnMut(Change),
+    ) {
+        for ((reference, path), object) in read {
+            if self.declared.winner(&reference) == Some(&path) {
+                self.declared.tell(&reference);
+                apply(object, tell);
+            }
+        }
+    }
+
+    fn note_unreadable(&mut self, tree: &Tree, tell: &mut dyn FnMut(Change)) {
         let mut problems: Vec<_> = tree
             .unreadable
             .iter()
@@ -202,7 +298,7 @@ impl Directory {
         }
         if problems != self.root_problems {
             self.root_problems.clone_from(&problems);
-            look.changes.push(Change::File {
+            tell(Change::File {
                 file: ".".to_owned(),
                 problems,
             });
@@ -210,88 +306,24 @@ impl Directory {
     }
 }
 
-impl File {
-    /// Reads the file; what was in it and cannot be read now stays as it was.
-    fn read(&mut self, path: &Path, name: &str, length: u64) -> Vec<Object> {
-        let text = if length > MOST_BYTES {
-            Err(format!("it is larger than {} MiB", MOST_BYTES >> 20))
-        } else {
-            fs::read_to_string(path).map_err(|error| error.to_string())
-        };
-        let parsed = match text {
-            Ok(text) => manifests::parse(&text, name),
-            Err(message) => {
-                self.problems = vec![problem(
-                    name,
-                    format!("the file cannot be read: {message}"),
-                    "mend it; what it said before stays in force until then",
-                )];
-                return Vec::new();
-            }
-        };
-        self.problems = parsed.problems;
-        let before = std::mem::take(&mut self.objects);
-        let mut objects = Vec::with_capacity(parsed.objects.len());
-        for (object, location) in parsed.objects {
-            let reference = object.reference();
-            if !is_named_well(&reference) {
-                self.problems.push(problem(
-                    &location.to_string(),
-                    format!("`{reference}` is not a Kubernetes name"),
-                    "use lower-case letters, digits, hyphens and dots in name and namespace",
-                ));
-            } else if !self.objects.insert(reference.clone()) {
-                self.problems.push(said_twice(&reference, name, name));
-            } else {
-                objects.push(object);
-            }
-        }
-        if parsed.incomplete {
-            for kept in before {
-                if self.objects.insert(kept.clone()) {
-                    self.problems.push(problem(
-                        &kept.to_string(),
-                        format!("it was in {name}, a part of which cannot be read now"),
-                        "mend the file; the object's last good meaning stays in force until then",
-                    ));
-                }
-            }
-        }
-        objects
-    }
+/// A file that is to be read.
+type Found = (Arc<Path>, Stamp);
+
+/// What reading some files brought.
+#[derive(Default)]
+struct Turn {
+    read: BTreeMap<(ObjectRef, Arc<Path>), Object>,
+    /// Objects that a file declares no more.
+    left: BTreeSet<ObjectRef>,
+    /// Files of whose problems is to be told.
+    files: BTreeSet<Arc<Path>>,
 }
 
-/// An RFC 1123 subdomain, as the API server would have it: these become file names.
-fn is_named_well(reference: &ObjectRef) -> bool {
-    let well = |text: &str| {
-        text.len() <= 253
-            && text.split('.').all(|label| {
-                !label.is_empty()
-                    && !label.starts_with('-')
-                    && !label.ends_with('-')
-                    && label
-                        .bytes()
-                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            })
-    };
-    well(&reference.name) && (reference.namespace.is_empty() || well(&reference.namespace))
-}
-
-fn is_young(stamp: &Stamp) -> bool {
-    stamp.modified.is_some_and(|modified| {
-        SystemTime::now()
-            .duration_since(modified)
-            .is_ok_and(|age| age < SETTLE)
-    })
-}
-
-fn find(path: &Path, reference: &ObjectRef) -> Option<Object> {
-    let text = fs::read_to_string(path).ok()?;
-    manifests::parse(&text, "")
-        .objects
-        .into_iter()
-        .map(|(object, _)| object)
-        .find(|object| object.reference() == *reference)
+fn apply(object: Object, tell: &mut dyn FnMut(Change)) {
+    tell(Change::Applied {
+        object: Box::new(object),
+        status: None,
+    });
 }
 
 fn shown(path: &Path, root: &Path) -> String {
@@ -300,24 +332,5 @@ fn shown(path: &Path, root: &Path) -> String {
         ".".to_owned()
     } else {
         below.display().to_string()
-    }
-}
-
-fn said_twice(object: &ObjectRef, here: &str, first: &str) -> Problem {
-    problem(
-        &object.to_string(),
-        format!("{here} declares it again; {first} did before and wins"),
-        "remove one of the two",
-    )
-}
-
-fn problem(object: &str, message: String, fix: &str) -> Problem {
-    Problem {
-        severity: Severity::Error,
-        code: Code::Invalid,
-        object: object.to_owned(),
-        field: String::new(),
-        message,
-        fix: fix.to_owned(),
     }
 }

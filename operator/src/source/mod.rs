@@ -2,10 +2,18 @@
 
 /// Watches of an API server.
 mod cluster;
+/// Which files declare which object.
+mod declared;
 /// A directory of manifests, looked at.
 mod directory;
+/// One file of manifests.
+mod file;
 /// A directory of manifests, watched.
 mod manifests;
+/// What the system reported of a directory.
+mod reported;
+/// Objects of an API server that are read one by one.
+mod resources;
 /// What of an object the mesh has no use for.
 mod trim;
 /// The files below a directory.
@@ -19,10 +27,11 @@ use weft_engine::problem::Problem;
 
 use crate::publish::Observation;
 
-pub(crate) use cluster::resource_of;
 pub use cluster::{Cluster, watch};
-pub use directory::{Directory, Look};
+pub use directory::Directory;
 pub use manifests::{WatchedDirectory, watch_directory};
+pub use reported::Scope;
+pub(crate) use resources::resource_of;
 
 /// How many changes may wait for the world; beyond that the source waits.
 pub const QUEUE: usize = 1024;

@@ -7,10 +7,10 @@ use std::{
 };
 
 /// The most files that are looked at; a bound against `--manifests /`.
-const MOST_FILES: usize = 20_000;
+pub(super) const MOST_FILES: usize = 20_000;
 
 /// How deep directories are followed.
-const MOST_LEVELS: usize = 16;
+pub(super) const MOST_LEVELS: usize = 16;
 
 /// What tells one state of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,26 @@ pub(super) struct Stamp {
     changed: (i64, i64),
 }
 
+impl Stamp {
+    /// The state of a file now; `None`: there is no such file.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        // Through links: a mounted ConfigMap is made of them.
+        let metadata = fs::metadata(path).ok()?;
+        metadata.is_file().then(|| Self::from(&metadata))
+    }
+}
+
+impl From<&fs::Metadata> for Stamp {
+    fn from(metadata: &fs::Metadata) -> Self {
+        Self {
+            modified: metadata.modified().ok(),
+            length: metadata.len(),
+            inode: metadata.ino(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
 /// The manifest files below a directory, and the directories that could not be read.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -28,6 +48,8 @@ pub(super) struct Tree {
     pub(super) unreadable: Vec<(PathBuf, io::Error)>,
     /// Whether there were more files than are looked at.
     pub(super) cut: bool,
+    /// Whether some file or directory is a link: then a change elsewhere may be one here.
+    pub(super) linked: bool,
 }
 
 impl Tree {
@@ -51,16 +73,18 @@ impl Tree {
             }
         };
         for entry in entries {
-            let path = match entry {
-                Ok(entry) => entry.path(),
+            let entry = match entry {
+                Ok(entry) => entry,
                 Err(error) => {
                     self.unreadable.push((directory.to_owned(), error));
                     return;
                 }
             };
+            let path = entry.path();
             if !is_visible(&path) {
                 continue;
             }
+            self.linked |= entry.file_type().is_ok_and(|kind| kind.is_symlink());
             // Through links: a mounted ConfigMap is made of them.
             let Ok(metadata) = fs::metadata(&path) else {
                 // Gone since it was listed, or a dangling link.
@@ -75,13 +99,7 @@ impl Tree {
                     self.cut = true;
                     return;
                 }
-                let stamp = Stamp {
-                    modified: metadata.modified().ok(),
-                    length: metadata.len(),
-                    inode: metadata.ino(),
-                    changed: (metadata.ctime(), metadata.ctime_nsec()),
-                };
-                self.files.insert(path, stamp);
+                self.files.insert(path, Stamp::from(&metadata));
             }
         }
     }
@@ -89,13 +107,14 @@ impl Tree {
 
 /// Not hidden: editors keep their swap and lock files, and the kubelet its `..data`, behind a
 /// leading dot or `#`.
-fn is_visible(path: &Path) -> bool {
+pub(super) fn is_visible(path: &Path) -> bool {
     path.file_name()
         .and_then(|name| name.to_str())
         .is_some_and(|name| !name.starts_with(['.', '#']))
 }
 
-fn is_manifest(path: &Path) -> bool {
+/// By its name.
+pub(super) fn is_manifest(path: &Path) -> bool {
     path.extension()
         .and_then(|extension| extension.to_str())
         .is_some_and(|extension| matches!(extension, "yaml" | "yml" | "json"))
