@@ -4,6 +4,7 @@ use serde::Serialize;
 use weft_crds::{Object, manifests::Location};
 use weft_engine::problem::Problem;
 
+use super::yaml;
 use crate::manifests::Lines;
 
 /// A problem and the place in a file that it comes from.
@@ -41,6 +42,10 @@ pub(super) fn findings(problems: Vec<Problem>, objects: &[(Object, Location)]) -
             let place = places
                 .get(&problem.object)
                 .map(|location| lines.of(location, &problem.field));
+            let problem = match &place {
+                Some(place) => yaml::explain(problem, &lines.text(place)),
+                None => problem,
+            };
             let (file, line) = match place {
                 Some(place) => (Some(place.file), Some(place.line)),
                 None => place_in_name(&problem.object),
@@ -54,7 +59,25 @@ pub(super) fn findings(problems: Vec<Problem>, objects: &[(Object, Location)]) -
         .collect();
     findings.sort();
     findings.dedup();
-    findings
+    told_once(findings)
+}
+
+/// What a file says of an object, the World says again with what stands instead: that one counts.
+fn told_once(findings: Vec<Finding>) -> Vec<Finding> {
+    let again = |finding: &Finding| {
+        findings.iter().any(|other| {
+            let (this, that) = (&finding.problem, &other.problem);
+            (&this.object, &this.field, this.code) == (&that.object, &that.field, that.code)
+                && that
+                    .message
+                    .strip_prefix(&this.message)
+                    .is_some_and(|more| more.starts_with(" (generation "))
+        })
+    };
+    let keep: Vec<bool> = findings.iter().map(|finding| !again(finding)).collect();
+    let kept = findings.into_iter().zip(keep);
+    kept.filter_map(|(finding, keep)| keep.then_some(finding))
+        .collect()
 }
 
 /// A document that could not be read has no name; its problem is filed under `file:line`.

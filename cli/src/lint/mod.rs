@@ -1,4 +1,5 @@
 mod finding;
+mod yaml;
 
 use weft_crds::{Object, corpus::Scene};
 use weft_engine::{lint::lint, problem::Severity};

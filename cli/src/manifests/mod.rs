@@ -33,6 +33,16 @@ impl Lines {
     }
 }
 
+impl Lines {
+    /// The text of a line of a file that was looked at; empty where there is none.
+    pub(crate) fn text(&self, place: &Location) -> String {
+        let text = self.files.get(&place.file).map(String::as_str);
+        let mut lines = text.unwrap_or_default().lines();
+        let line = lines.nth(place.line.saturating_sub(1));
+        line.unwrap_or_default().to_owned()
+    }
+}
+
 /// The YAML document that begins at a line (from 1), up to the next divider.
 fn document_at(text: &str, line: usize) -> String {
     let mut lines = text.split_inclusive('\n').skip(line.saturating_sub(1));

@@ -21,9 +21,45 @@ pub(super) fn answer(
         text.push_str(&facts(call, now));
         return text;
     };
-    text.push_str(&steps(&then.steps));
+    text.push_str(&compared(&now.steps, &then.steps));
     text.push_str(&comparison(call, now, then));
     text
+}
+
+/// The steps of both traces, those that only one has marked with whose they are. What both have
+/// stands once, in the proposal's order.
+fn compared(now: &[Step], then: &[Step]) -> String {
+    let mut rows = table(["", "STEP", "RULE", "", "WHY"]);
+    let mut add = |whose: &str, tone: Tone, step: &Step| {
+        let (word, of_word) = word(step);
+        rows.add_row([
+            cell(whose, tone),
+            cell(&step.phase, Tone::Plain),
+            cell(&step.rule, Tone::Plain),
+            cell(word, of_word),
+            cell(&step.detail, Tone::Plain),
+        ]);
+    };
+    let mut left = now;
+    for step in then {
+        let Some(at) = left.iter().position(|other| other == step) else {
+            add("+ proposed", Tone::Good, step);
+            continue;
+        };
+        let (gone, rest) = left.split_at(at);
+        for step in gone {
+            add("- now", Tone::Bad, step);
+        }
+        left = rest.get(1..).unwrap_or_default();
+        add("", Tone::Plain, step);
+    }
+    for step in left {
+        add("- now", Tone::Bad, step);
+    }
+    if now.is_empty() && then.is_empty() {
+        return "No rule has a say.\n\n".to_owned();
+    }
+    render(&rows) + "\n"
 }
 
 fn headline(arguments: &Why, call: &Call) -> String {
@@ -49,13 +85,7 @@ fn steps(steps: &[Step]) -> String {
     }
     let mut rows = table(["STEP", "RULE", "", "WHY"]);
     for step in steps {
-        let (word, tone) = match (step.phase.as_str(), step.matched) {
-            ("server", _) => ("asked", Tone::Plain),
-            ("deny", true) => ("matched", Tone::Bad),
-            (_, true) => ("matched", Tone::Good),
-            ("mtls" | "path", false) => ("refused", Tone::Bad),
-            (_, false) => ("missed", Tone::Quiet),
-        };
+        let (word, tone) = word(step);
         rows.add_row([
             cell(&step.phase, Tone::Plain),
             cell(&step.rule, Tone::Plain),
@@ -64,6 +94,16 @@ fn steps(steps: &[Step]) -> String {
         ]);
     }
     render(&rows) + "\n"
+}
+
+fn word(step: &Step) -> (&'static str, Tone) {
+    match (step.phase.as_str(), step.matched) {
+        ("server", _) => ("asked", Tone::Plain),
+        ("deny", true) => ("matched", Tone::Bad),
+        (_, true) => ("matched", Tone::Good),
+        ("mtls" | "path", false) => ("refused", Tone::Bad),
+        (_, false) => ("missed", Tone::Quiet),
+    }
 }
 
 /// What becomes of the call, in words.

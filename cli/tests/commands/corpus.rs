@@ -1,10 +1,10 @@
 //! The corpus against the CLI.
 
-mod weft;
-
 use std::{fs, path::PathBuf};
 
 use serde_json::Value;
+
+use crate::weft;
 
 fn corpus() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../engine/corpus")
@@ -88,4 +88,38 @@ fn a_directory_without_cases_is_refused_with_2() {
     let run = weft::run(["test", "-f", weft::text(directory.path())]);
     assert_eq!(run.code, 2, "{}", run.stdout);
     assert!(run.stderr.contains("no case file"), "{}", run.stderr);
+}
+
+#[test]
+fn the_samples_keep_their_promises() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../config/samples");
+    let run = weft::run(["test", "-f", weft::text(&path)]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("14 cases passed"), "{}", run.stdout);
+}
+
+#[test]
+fn cases_may_be_written_as_json() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(
+        directory.path().join("cases_test.json"),
+        r#"{
+  "manifests": "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {ports: [{name: http, port: 80}]}\n",
+  "cases": [{
+    "name": "a service without routes is reached",
+    "call": {"service": "shop/web", "port": 80, "http": {"method": "GET", "path": "/"}},
+    "expect": {"route": "none"}
+  }]
+}"#,
+    )
+    .expect("a case file");
+    // An object that only speaks of cases is none.
+    fs::write(
+        directory.path().join("object.json"),
+        r#"{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cases"}}"#,
+    )
+    .expect("a manifest");
+    let run = weft::run(["test", "-f", weft::text(directory.path()), "-v"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("1 case passed"), "{}", run.stdout);
 }

@@ -1,6 +1,9 @@
 //! The real binary.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -22,4 +25,10 @@ pub(crate) fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Run {
 
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("a path of text")
+}
+
+/// The sample mesh.
+pub(crate) fn bookstore() -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../config/samples/bookstore");
+    text(&path).to_owned()
 }

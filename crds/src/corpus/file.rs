@@ -167,8 +167,8 @@ impl CaseFile {
     }
 }
 
-/// The case files below `directory`, or the file that it is: YAML files with `cases` at the top,
-/// in order of their paths.
+/// The case files below `directory`, or the file that it is: YAML and JSON files with `cases` at
+/// the top, in order of their paths.
 pub fn case_files(path: &Path) -> Result<Vec<CaseFile>, CorpusError> {
     let mut found = Vec::new();
     for file in yaml_files(path)? {
@@ -183,9 +183,12 @@ pub fn case_files(path: &Path) -> Result<Vec<CaseFile>, CorpusError> {
     Ok(found)
 }
 
-/// Whether a YAML file holds cases: no Kubernetes object has that field at its top.
+/// Whether a YAML or JSON file holds cases: no Kubernetes object has that field at its top.
 pub(super) fn is_case_file(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("cases:"))
+        || text.trim_start().starts_with('{')
+            && serde_json::from_str::<Map<String, Value>>(text)
+                .is_ok_and(|fields| fields.contains_key("cases"))
 }
 
 /// Every YAML or JSON file below `path`, or `path` itself where it is a file; sorted.
