@@ -32,10 +32,11 @@ const PROBES: &str = r#"{"app/liveness": {"httpGet": {"path": "/healthz", "port"
 
 /// Two pods of the mesh and a host outside, cabled: caller — called, caller — outside.
 struct Scene {
-    mesh: Mesh,
     caller: Pod,
     called: Pod,
     outside: Pod,
+    // Last: a pod's log is shown from it.
+    mesh: Mesh,
 }
 
 impl Scene {

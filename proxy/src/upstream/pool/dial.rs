@@ -84,7 +84,8 @@ pub async fn dial(
 ) -> Result<UpstreamStream, DialError> {
     let limit = Duration::from_millis(pool.connect_timeout.max(1));
     let opened = tokio::time::timeout(limit, async {
-        let is_own = identity.own_address() == Some(address.ip());
+        // Without a peer it is the delivery to the application, which is to arrive there.
+        let is_own = peer.is_some() && identity.own_address() == Some(address.ip());
         let socket = connect(address, is_own, pool.tcp_keepalive).await?;
         match peer {
             None => Ok(UpstreamStream::Plain(socket)),
