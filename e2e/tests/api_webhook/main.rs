@@ -26,7 +26,7 @@ fn route(name: &str, pattern: &str) -> Value {
         "spec": {
             "parentRefs": [{"kind": "Service", "name": "reviews"}],
             "http": [{
-                "matches": [{"path": {"type": "RegularExpression", "value": pattern}}],
+                "matches": [{"path": {"type": "Regex", "value": pattern}}],
                 "backendRefs": [{"name": "reviews", "port": 9080}],
             }],
         },

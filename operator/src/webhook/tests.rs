@@ -95,7 +95,7 @@ fn route(pattern: &str) -> Value {
         "spec": {
             "parentRefs": [{"kind": "Service", "name": "reviews"}],
             "http": [{
-                "matches": [{"path": {"type": "RegularExpression", "value": pattern}}],
+                "matches": [{"path": {"type": "Regex", "value": pattern}}],
                 "backendRefs": [{"name": "reviews", "port": 9080}],
             }],
         },
