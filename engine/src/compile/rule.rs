@@ -12,7 +12,8 @@ use super::{
     rewrite::{CompiledPathRewrite, with_query},
 };
 use crate::documents::{
-    Backend, DirectResponse, HttpAction, HttpRule, PathMatch, PathRewrite, Retry, RetryOn,
+    Backend, DirectResponse, HeaderChanges, HttpAction, HttpRule, PathMatch, PathRewrite, Retry,
+    RetryOn,
 };
 
 /// The largest body of a direct response, in bytes.
@@ -23,8 +24,9 @@ const MAX_BODY: usize = 4 << 10;
 pub struct CompiledHttpRule {
     /// `namespace/route/rule`, cheap to keep beyond the configuration's life.
     pub id: Arc<str>,
-    /// The rule as it was written; but where a part of it cannot be carried out, its action is
-    /// to forward to no backend, which answers 500.
+    /// The rule as it was written, without what is compiled beside it or in the table (hostnames,
+    /// matches, header changes, rewrite, retry). Where a part of it cannot be carried out, its
+    /// action is to forward to no backend, which answers 500.
     pub rule: HttpRule,
     /// What becomes of the request.
     pub action: CompiledAction,
@@ -123,10 +125,22 @@ impl CompiledHttpRule {
         kept(action.is_some());
         kept(prefix_rewrite_fits(rule, &field, findings));
 
-        let mut rule = rule.clone();
-        if !valid {
-            rule.action = HttpAction::Forward(Vec::new());
-        }
+        let retry = rule.retry.as_ref().map(CompiledRetry::new);
+        let rule = HttpRule {
+            id: rule.id.clone(),
+            hostnames: Vec::new(),
+            matches: Vec::new(),
+            request_headers: HeaderChanges::default(),
+            response_headers: HeaderChanges::default(),
+            rewrite: None,
+            action: if valid {
+                rule.action.clone()
+            } else {
+                HttpAction::Forward(Vec::new())
+            },
+            timeouts: rule.timeouts.clone(),
+            retry: None,
+        };
         Self {
             id: rule.id.as_str().into(),
             action: action.filter(|_| valid).unwrap_or(CompiledAction::Forward),
@@ -134,7 +148,7 @@ impl CompiledHttpRule {
             response_headers: response_headers.unwrap_or_default(),
             rewrite_authority: rewrite_authority.flatten(),
             path_rewrite: path_rewrite.flatten(),
-            retry: rule.retry.as_ref().map(CompiledRetry::new),
+            retry,
             rule,
         }
     }

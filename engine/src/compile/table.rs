@@ -150,6 +150,9 @@ impl RouteTable {
             table.rules.push(CompiledHttpRule::compile(rule, findings));
             table.add_alternatives(at, rule, findings);
         }
+        // Kept for as long as the service is in use, and by thousands: no room to grow.
+        table.rules.shrink_to_fit();
+        table.alternatives.shrink_to_fit();
         table.alternatives.sort_by_key(|entry| entry.precedence);
         for (place, entry) in table.alternatives.iter().enumerate() {
             table.hosts.entry(&entry.host).add(&entry.path, place);

@@ -1,7 +1,7 @@
 //! The envelope that every document travels in.
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for Envelope {
         Ok(Self {
             api_version: stored.api_version,
             digest: stored.digest,
-            document: Document::read(&stored.kind, stored.spec)?,
+            document: Document::read(&stored.kind, stored.spec).map_err(D::Error::custom)?,
         })
     }
 }
@@ -100,15 +100,12 @@ impl<'de> Deserialize<'de> for Document {
             spec: Value,
         }
         let Tagged { kind, spec } = Tagged::deserialize(deserializer)?;
-        Self::read(&kind, spec)
+        Self::read(&kind, spec).map_err(D::Error::custom)
     }
 }
 
 impl Document {
-    fn read<E: Error>(kind: &str, spec: Value) -> Result<Self, E> {
-        fn read<T: serde::de::DeserializeOwned, E: Error>(spec: Value) -> Result<T, E> {
-            serde_json::from_value(spec).map_err(E::custom)
-        }
+    fn read<'de, D: Deserializer<'de>>(kind: &str, spec: D) -> Result<Self, D::Error> {
         const KINDS: &[&str] = &[
             "Mesh",
             "Index",
@@ -118,13 +115,13 @@ impl Document {
             "Gateway",
         ];
         Ok(match kind {
-            "Mesh" => Self::Mesh(read(spec)?),
-            "Index" => Self::Index(read(spec)?),
-            "Service" => Self::Service(read(spec)?),
-            "Endpoints" => Self::Endpoints(read(spec)?),
-            "Inbound" => Self::Inbound(read(spec)?),
-            "Gateway" => Self::Gateway(read(spec)?),
-            other => return Err(E::unknown_variant(other, KINDS)),
+            "Mesh" => Self::Mesh(Deserialize::deserialize(spec)?),
+            "Index" => Self::Index(Deserialize::deserialize(spec)?),
+            "Service" => Self::Service(Deserialize::deserialize(spec)?),
+            "Endpoints" => Self::Endpoints(Deserialize::deserialize(spec)?),
+            "Inbound" => Self::Inbound(Deserialize::deserialize(spec)?),
+            "Gateway" => Self::Gateway(Deserialize::deserialize(spec)?),
+            other => return Err(D::Error::unknown_variant(other, KINDS)),
         })
     }
 
@@ -165,7 +162,7 @@ impl Envelope {
     /// does not fit is only an error where there are no unknown fields. One that fits leaves
     /// none to look for.
     pub fn open(text: &str) -> Result<(Self, Vec<String>), EnvelopeError> {
-        let envelope: Self = serde_json::from_str(text)?;
+        let envelope = Self::parse(text)?;
         if !envelope.api_version.starts_with("weft.dev/config/v") {
             return Err(EnvelopeError::Version {
                 found: envelope.api_version,
@@ -183,6 +180,29 @@ impl Envelope {
             });
         }
         Ok((envelope, unknown))
+    }
+
+    /// Straight from the text: the way over [`Value`] would build, and free, a tree several
+    /// times its size for each document.
+    fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Stored<'t> {
+            api_version: String,
+            digest: String,
+            kind: String,
+            #[serde(borrow)]
+            spec: &'t RawValue,
+        }
+        let stored: Stored<'_> = serde_json::from_str(text)?;
+        Ok(Self {
+            api_version: stored.api_version,
+            digest: stored.digest,
+            document: Document::read(
+                &stored.kind,
+                &mut serde_json::Deserializer::from_str(stored.spec.get()),
+            )?,
+        })
     }
 
     /// Paths of the fields in `text` that this build does not know, at most 16.

@@ -1,6 +1,11 @@
 //! A service's documents, put together: the service document and every shard of its endpoints.
+//! What is kept is compiled; the documents themselves are let go.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use weft_engine::{
     compile::CompiledService,
@@ -10,51 +15,133 @@ use weft_engine::{
 
 use super::{EndpointView, ServiceView};
 
+/// Shards of one service that are followed at most.
+const MAX_SHARDS: u32 = 1024;
+
+/// Endpoints by service port, ascending, each list by address.
+pub(super) type Ports = Arc<[(u16, Arc<[EndpointView]>)]>;
+
 /// What is known of a service so far.
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
     /// `None`: not heard of yet.
-    pub(super) service: Option<Arc<ServiceDocument>>,
+    service: Option<Service>,
+    /// By shard. `None`: not heard of yet; one that is absent is empty.
+    shards: Vec<Option<Ports>>,
+}
+
+#[derive(Debug)]
+struct Service {
+    namespace: Arc<str>,
+    name: Arc<str>,
+    cluster_ips: Arc<[IpAddr]>,
     /// Compiled once per service document, not per endpoint change.
-    pub(super) compiled: Option<Arc<CompiledService>>,
-    /// By shard; an absent shard counts as heard of, and empty.
-    pub(super) shards: BTreeMap<u32, EndpointsDocument>,
+    compiled: Arc<CompiledService>,
+    shards: u32,
 }
 
 impl Assembly {
-    /// How many shards the service document announces.
+    /// The service document came. Gives how many shards of endpoints it announces.
+    pub(super) fn set_service(
+        &mut self,
+        document: &ServiceDocument,
+        compiled: CompiledService,
+    ) -> u32 {
+        let shards = document.endpoint_shards.clamp(1, MAX_SHARDS);
+        self.service = Some(Service {
+            namespace: document.namespace.as_str().into(),
+            name: document.name.as_str().into(),
+            cluster_ips: document.cluster_ips.as_slice().into(),
+            compiled: Arc::new(compiled),
+            shards,
+        });
+        self.shards.truncate(shards as usize);
+        self.shards.shrink_to_fit();
+        shards
+    }
+
+    /// The service document went.
+    pub(super) fn withdraw_service(&mut self) {
+        self.service = None;
+    }
+
+    /// How many shards are known to be announced; one, while nothing is.
     pub(super) fn shard_count(&self) -> u32 {
-        let announced = self.service.as_ref().map_or(1, |s| s.endpoint_shards);
-        announced.clamp(1, 1024)
+        self.service.as_ref().map_or(1, |service| service.shards)
+    }
+
+    /// A shard's document came.
+    pub(super) fn set_shard(&mut self, document: &EndpointsDocument) {
+        self.put(document.shard, ports(document));
+    }
+
+    /// A shard is absent, and counts as heard of.
+    pub(super) fn withdraw_shard(&mut self, shard: u32) {
+        self.put(shard, Arc::default());
+    }
+
+    fn put(&mut self, shard: u32, ports: Ports) {
+        if shard >= self.shard_count() {
+            return;
+        }
+        let at = shard as usize;
+        if self.shards.len() <= at {
+            self.shards.reserve_exact(at + 1 - self.shards.len());
+            self.shards.resize(at + 1, None);
+        }
+        if let Some(slot) = self.shards.get_mut(at) {
+            *slot = Some(ports);
+        }
     }
 
     /// The view, once everything has been heard of.
     pub(super) fn view(&self, generation: u64) -> Option<ServiceView> {
-        let service = self.service.clone()?;
-        let compiled = self.compiled.clone()?;
-        let count = self.shard_count();
-        if (0..count).any(|shard| !self.shards.contains_key(&shard)) {
+        let service = self.service.as_ref()?;
+        let heard: Vec<&Ports> = self.shards.iter().flatten().collect();
+        if heard.len() < service.shards as usize {
             return None;
         }
-        let shards = self.shards.range(..count).map(|(_, document)| document);
-        Some(ServiceView::new(
-            service,
-            compiled,
-            merge(shards),
+        Some(ServiceView {
+            namespace: service.namespace.clone(),
+            name: service.name.clone(),
+            cluster_ips: service.cluster_ips.clone(),
+            compiled: service.compiled.clone(),
+            endpoints: match heard.as_slice() {
+                [only] => Arc::clone(only),
+                shards => merge(shards),
+            },
             generation,
-        ))
+        })
     }
 }
 
-fn merge<'d>(
-    shards: impl Iterator<Item = &'d EndpointsDocument>,
-) -> BTreeMap<u16, Arc<[EndpointView]>> {
+fn merge(shards: &[&Ports]) -> Ports {
+    let mut by_port: BTreeMap<u16, Vec<EndpointView>> = BTreeMap::new();
+    for (port, endpoints) in shards.iter().flat_map(|shard| shard.iter()) {
+        let all = by_port.entry(*port).or_default();
+        all.extend(endpoints.iter().cloned());
+    }
+    sorted(by_port)
+}
+
+fn sorted(by_port: BTreeMap<u16, Vec<EndpointView>>) -> Ports {
+    by_port
+        .into_iter()
+        .map(|(port, mut endpoints)| {
+            endpoints.sort_by_key(|endpoint| endpoint.address);
+            endpoints.dedup_by_key(|endpoint| endpoint.address);
+            (port, endpoints.into())
+        })
+        .collect()
+}
+
+fn ports(document: &EndpointsDocument) -> Ports {
     let mut by_port: BTreeMap<u16, Vec<EndpointView>> = BTreeMap::new();
     // Identities and label sets repeat over a service's endpoints: one copy of each.
     let mut identities: BTreeMap<&str, Option<Arc<SpiffeId>>> = BTreeMap::new();
     let mut label_sets: BTreeMap<&BTreeMap<String, String>, Arc<BTreeMap<String, String>>> =
         BTreeMap::new();
-    for group in shards.flat_map(|document| &document.groups) {
+    for group in &document.groups {
         for endpoint in &group.endpoints {
             let identity = match endpoint.identity.as_deref() {
                 None => None,
@@ -86,12 +173,5 @@ fn merge<'d>(
             }
         }
     }
-    by_port
-        .into_iter()
-        .map(|(port, mut endpoints)| {
-            endpoints.sort_by_key(|endpoint| endpoint.address);
-            endpoints.dedup_by_key(|endpoint| endpoint.address);
-            (port, endpoints.into())
-        })
-        .collect()
+    sorted(by_port)
 }

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, net::SocketAddr, sync::Arc};
 
 use weft_engine::{
     compile::{CompiledGateway, CompiledListener, CompiledService},
-    documents::ServiceDocument,
     identity::SpiffeId,
 };
+
+use super::assembly::Ports;
 
 /// A service with the endpoints of all its shards.
 #[derive(Debug)]
@@ -15,12 +16,11 @@ pub struct ServiceView {
     pub namespace: Arc<str>,
     /// The Service's name.
     pub name: Arc<str>,
-    /// As it was written. Compiled form and policy are what decides; this is for the admin port.
-    pub document: Arc<ServiceDocument>,
+    pub(super) cluster_ips: Arc<[IpAddr]>,
     /// Routes and policies, resolved for this proxy's namespace.
     pub compiled: Arc<CompiledService>,
-    /// Endpoints by service port.
-    endpoints: BTreeMap<u16, Arc<[EndpointView]>>,
+    /// Endpoints by service port, ascending.
+    pub(super) endpoints: Ports,
     /// Grows with every swap of any view; equal generations mean the same view.
     pub generation: u64,
 }
@@ -41,25 +41,10 @@ pub struct EndpointView {
 }
 
 impl ServiceView {
-    pub(crate) fn new(
-        document: Arc<ServiceDocument>,
-        compiled: Arc<CompiledService>,
-        endpoints: BTreeMap<u16, Arc<[EndpointView]>>,
-        generation: u64,
-    ) -> Self {
-        Self {
-            namespace: document.namespace.as_str().into(),
-            name: document.name.as_str().into(),
-            document,
-            compiled,
-            endpoints,
-            generation,
-        }
-    }
-
     /// The endpoints of a service port, ready or not, by address. Shared: a pool may keep it.
     pub fn endpoints(&self, port: u16) -> Arc<[EndpointView]> {
-        self.endpoints.get(&port).cloned().unwrap_or_default()
+        let found = self.endpoints.iter().find(|(known, _)| *known == port);
+        found.map(|(_, all)| all.clone()).unwrap_or_default()
     }
 
     /// Every port with its endpoints, ascending.
@@ -71,7 +56,7 @@ impl ServiceView {
 
     /// Its ClusterIPs.
     pub fn cluster_ips(&self) -> &[IpAddr] {
-        &self.document.cluster_ips
+        &self.cluster_ips
     }
 }
 

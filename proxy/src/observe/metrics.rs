@@ -2,14 +2,13 @@
 //! table, a scrape sums them. A handle is resolved once and then costs one relaxed add.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::RandomState},
+    collections::{BTreeMap, HashMap},
     fmt,
-    hash::{BuildHasher, Hasher},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use prometheus_client::{
@@ -22,6 +21,9 @@ use prometheus_client::{
 /// Label sets that one thread keeps per family; what comes beyond is counted with every label
 /// `other`, and in `weft_metric_series_overflows_total`.
 pub(super) const SERIES_PER_FAMILY: usize = 2048;
+
+/// A series of traffic is forgotten when nothing was counted in it for this long.
+pub(super) const IDLE_SERIES: Duration = Duration::from_secs(60 * 60);
 
 /// Upper bounds of the duration buckets, in seconds: from a loopback hop to a slow batch call.
 pub(super) const BUCKETS: [f64; 14] = [
@@ -119,22 +121,45 @@ enum Series {
     Histogram(Histogram),
 }
 
-/// Label values and what is counted under them.
-type Labelled = (Box<[Box<str>]>, Series);
+/// What is counted under one set of label values.
+#[derive(Debug)]
+struct Entry {
+    series: Series,
+    /// What a scrape last saw of it, and when that was new.
+    seen: (u64, Instant),
+}
 
 #[derive(Debug)]
 struct FamilyTable {
     family: &'static Family,
-    /// By hash of the label values, so that a look-up builds no key.
-    series: HashMap<u64, Vec<Labelled>>,
-    len: usize,
+    /// By label values, joined.
+    series: HashMap<Box<str>, Entry>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    families: BTreeMap<&'static str, FamilyTable>,
+    /// For joining label values without an allocation per look-up.
+    key: String,
 }
 
 /// One thread's metrics. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Recorder {
-    families: Arc<Mutex<BTreeMap<&'static str, FamilyTable>>>,
-    hasher: RandomState,
+    tables: Arc<Mutex<Tables>>,
+}
+
+/// Between two label values. A value that holds it (no header or name can) is only shown wrong.
+const SEPARATOR: char = '\u{1f}';
+
+fn join(key: &mut String, labels: &[&str]) {
+    key.clear();
+    for (at, label) in labels.iter().enumerate() {
+        if at > 0 {
+            key.push(SEPARATOR);
+        }
+        key.push_str(label);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -170,81 +195,95 @@ impl Recorder {
 
     /// Forgets a series, for gauges whose labels hold a value (a digest).
     pub fn remove(&self, family: &'static Family, labels: &[&str]) {
-        let hash = self.hash(labels);
-        if let Some(table) = lock(&self.families).get_mut(family.name)
-            && let Some(entries) = table.series.get_mut(&hash)
-        {
-            let before = entries.len();
-            entries.retain(|(key, _)| !same(key, labels));
-            table.len -= before - entries.len();
-            if entries.is_empty() {
-                table.series.remove(&hash);
-            }
+        let mut tables = lock(&self.tables);
+        let Tables { families, key } = &mut *tables;
+        join(key, labels);
+        if let Some(table) = families.get_mut(family.name) {
+            table.series.remove(key.as_str());
         }
-    }
-
-    fn hash(&self, labels: &[&str]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        for label in labels {
-            hasher.write(label.as_bytes());
-            hasher.write_u8(0xff);
-        }
-        hasher.finish()
     }
 
     fn series(&self, family: &'static Family, labels: &[&str]) -> Series {
-        let hash = self.hash(labels);
-        let mut families = lock(&self.families);
+        let mut tables = lock(&self.tables);
+        let Tables { families, key } = &mut *tables;
+        join(key, labels);
         let table = families.entry(family.name).or_insert_with(|| FamilyTable {
             family,
             series: HashMap::new(),
-            len: 0,
         });
-        if let Some(found) = table.find(hash, labels) {
-            return found;
+        if let Some(found) = table.series.get(key.as_str()) {
+            return found.series.clone();
         }
-        if table.len < SERIES_PER_FAMILY {
-            return table.insert(hash, labels);
+        if table.series.len() < SERIES_PER_FAMILY {
+            return table.insert(key);
         }
-        drop(families);
+        join(key, &vec!["other"; labels.len()]);
+        let series = match table.series.get(key.as_str()) {
+            Some(found) => found.series.clone(),
+            None => table.insert(key),
+        };
+        drop(tables);
         self.counter(&super::families::SERIES_OVERFLOWS, &[family.name])
             .inc();
-        let other = vec!["other"; labels.len()];
-        let hash = self.hash(&other);
-        let mut families = lock(&self.families);
-        match families.get_mut(family.name) {
-            Some(table) => table
-                .find(hash, &other)
-                .unwrap_or_else(|| table.insert(hash, &other)),
-            None => Series::new(family.kind),
-        }
-    }
-}
-
-impl FamilyTable {
-    fn find(&self, hash: u64, labels: &[&str]) -> Option<Series> {
-        let entries = self.series.get(&hash)?;
-        let (_, series) = entries.iter().find(|(key, _)| same(key, labels))?;
-        Some(series.clone())
-    }
-
-    fn insert(&mut self, hash: u64, labels: &[&str]) -> Series {
-        let series = Series::new(self.family.kind);
-        let key = labels.iter().map(|label| Box::from(*label)).collect();
-        self.series
-            .entry(hash)
-            .or_default()
-            .push((key, series.clone()));
-        self.len += 1;
         series
     }
 }
 
-fn same(key: &[Box<str>], labels: &[&str]) -> bool {
-    key.len() == labels.len() && key.iter().zip(labels).all(|(a, b)| **a == **b)
+impl FamilyTable {
+    fn insert(&mut self, key: &str) -> Series {
+        let series = Series::new(self.family.kind);
+        let entry = Entry {
+            series: series.clone(),
+            seen: (0, Instant::now()),
+        };
+        self.series.insert(key.into(), entry);
+        series
+    }
+
+    /// Forgets what was last counted longer ago than [`IDLE_SERIES`]. Only series of traffic:
+    /// those name services and peers, of which there is no end, and are back at the next request.
+    fn expire(&mut self, now: Instant) {
+        if !self.family.labels.contains(&"destination_service") {
+            return;
+        }
+        let before = self.series.len();
+        self.series.retain(|_, entry| {
+            let value = entry.series.fingerprint();
+            if value != entry.seen.0 || entry.series.is_held() {
+                entry.seen = (value, now);
+            }
+            now.duration_since(entry.seen.1) < IDLE_SERIES
+        });
+        if self.series.len() < before {
+            self.series.shrink_to_fit();
+        }
+    }
 }
 
 impl Series {
+    /// Changes with whatever is counted.
+    fn fingerprint(&self) -> u64 {
+        match self {
+            Self::Counter(counter) => counter.get(),
+            Self::Gauge(gauge) => gauge.0.load(Relaxed).cast_unsigned(),
+            Self::Histogram(histogram) => {
+                let buckets = &histogram.0.buckets;
+                let count: u64 = buckets.iter().map(|bucket| bucket.load(Relaxed)).sum();
+                count.wrapping_add(histogram.0.nanos.load(Relaxed))
+            }
+        }
+    }
+
+    /// Whether somebody beside the table may count in it at any time.
+    fn is_held(&self) -> bool {
+        let holders = match self {
+            Self::Counter(counter) => Arc::strong_count(&counter.0),
+            Self::Gauge(gauge) => Arc::strong_count(&gauge.0),
+            Self::Histogram(histogram) => Arc::strong_count(&histogram.0),
+        };
+        holders > 1
+    }
+
     fn new(kind: Kind) -> Self {
         match kind {
             Kind::Counter => Self::Counter(Counter::default()),
@@ -263,10 +302,7 @@ pub struct Metrics {
 impl Metrics {
     /// A recorder for one more thread.
     pub fn recorder(&self) -> Recorder {
-        let recorder = Recorder {
-            families: Arc::default(),
-            hasher: RandomState::new(),
-        };
+        let recorder = Recorder::default();
         lock(&self.recorders).push(recorder.clone());
         recorder
     }
@@ -289,17 +325,19 @@ enum Sum {
     Histogram(Vec<u64>, u64),
 }
 
-type Sums = BTreeMap<&'static str, (&'static Family, BTreeMap<Box<[Box<str>]>, Sum>)>;
+type Sums = BTreeMap<&'static str, (&'static Family, BTreeMap<Box<str>, Sum>)>;
 
 impl Metrics {
     fn sum(&self) -> Sums {
         let mut sums = Sums::new();
+        let now = Instant::now();
         for recorder in lock(&self.recorders).iter() {
-            for (name, table) in lock(&recorder.families).iter() {
+            for (name, table) in &mut lock(&recorder.tables).families {
+                table.expire(now);
                 let (_, family) = sums
                     .entry(*name)
                     .or_insert_with(|| (table.family, BTreeMap::new()));
-                for (labels, series) in table.series.values().flatten() {
+                for (labels, Entry { series, .. }) in &table.series {
                     match family.get_mut(labels) {
                         Some(sum) => sum.add(series),
                         None => {
@@ -371,8 +409,8 @@ impl Collector for Metrics {
                 let labels: Vec<(&str, &str)> = family
                     .labels
                     .iter()
-                    .zip(&values)
-                    .map(|(label, value)| (*label, &**value))
+                    .copied()
+                    .zip(values.split(SEPARATOR))
                     .collect();
                 sum.encode(described.encode_family(&labels)?)?;
             }

@@ -1,8 +1,6 @@
 //! What becomes of a document that its source does not have (any more).
 
-use weft_engine::documents::{
-    Document, DocumentName, EndpointsDocument, Envelope, InboundDocument, IndexDocument,
-};
+use weft_engine::documents::{Document, DocumentName, Envelope, InboundDocument, IndexDocument};
 
 use super::Keeper;
 use crate::{
@@ -45,15 +43,14 @@ impl<F: Feed> Keeper<F> {
                 self.store.shared.withdraw_service(namespace, service);
                 let key = (namespace.clone(), service.clone());
                 if let Some(assembly) = self.services.get_mut(&key) {
-                    assembly.service = None;
-                    assembly.compiled = None;
+                    assembly.withdraw_service();
                 }
                 self.remember_absent(name);
             }
             DocumentName::Endpoints(namespace, service, shard) => {
                 let key = (namespace.clone(), service.clone());
                 if let Some(assembly) = self.services.get_mut(&key) {
-                    assembly.shards.insert(*shard, EndpointsDocument::default());
+                    assembly.withdraw_shard(*shard);
                 }
                 self.publish_service(key);
             }

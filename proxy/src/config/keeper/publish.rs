@@ -31,10 +31,7 @@ impl<F: Feed> Keeper<F> {
                     CompiledService::compile(&service, &self.workload.namespace);
                 let assembly = self.services.entry(key.clone()).or_default();
                 let shards_before = assembly.shard_count();
-                assembly.service = Some(Arc::new(service));
-                assembly.compiled = Some(Arc::new(compiled));
-                let shards = assembly.shard_count();
-                assembly.shards.split_off(&shards);
+                let shards = assembly.set_service(&service, compiled);
                 for shard in shards..shards_before {
                     let (ns, name) = key.clone();
                     self.feed
@@ -50,7 +47,7 @@ impl<F: Feed> Keeper<F> {
             Document::Endpoints(endpoints) => {
                 let key = (endpoints.namespace.clone(), endpoints.name.clone());
                 if let Some(assembly) = self.services.get_mut(&key) {
-                    assembly.shards.insert(endpoints.shard, endpoints);
+                    assembly.set_shard(&endpoints);
                 }
                 self.publish_service(key);
                 Vec::new()
