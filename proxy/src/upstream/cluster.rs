@@ -116,6 +116,13 @@ impl Cluster {
         );
     }
 
+    /// Its service is gone: idle connections close, and its gauge goes.
+    pub(super) fn withdraw(&self, now: Instant) {
+        let nothing = (Rc::default(), Protocol::Auto, Arc::default());
+        self.replace(None, nothing.0, nothing.1, nothing.2, now);
+        self.metrics.withdraw();
+    }
+
     pub(super) fn replace(
         &self,
         generation: Option<u64>,

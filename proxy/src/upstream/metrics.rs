@@ -72,6 +72,13 @@ impl ClusterMetrics {
         self.ejected.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// The cluster goes, and with it what it is now. What it counted stays until nobody has
+    /// counted there for a while.
+    pub fn withdraw(&self) {
+        let labels = [&*self.service, &*self.namespace, self.port.as_str()];
+        self.recorder.remove(&families::OUTLIER_EJECTIONS, &labels);
+    }
+
     /// A retry, by result.
     pub fn retried(&self, route: &str, result: &'static str) {
         self.recorder

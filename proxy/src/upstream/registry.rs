@@ -14,11 +14,11 @@ use weft_engine::documents::{ClientPolicy, ConnectionPool, Protocol};
 
 use super::{cluster::Cluster, metrics::ClusterMetrics, pool};
 use crate::{
-    config::{EndpointView, ServiceView},
+    config::{ConfigStore, EndpointView, ServiceView},
     worker::Worker,
 };
 
-/// How often idle connections are looked for. Driven by the traffic of the core.
+/// How often idle connections and withdrawn services are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Connections and requests that one core has towards a local application at most.
@@ -114,7 +114,8 @@ impl Upstreams {
         cluster
     }
 
-    /// Closes idle connections every few seconds, for as long as the worker lives.
+    /// Looks after clusters and idle connections every few seconds, for as long as the worker
+    /// lives.
     fn start_sweeping(&self, worker: &Rc<Worker>) {
         if self.sweeping.replace(true) {
             return;
@@ -127,9 +128,29 @@ impl Upstreams {
                     return;
                 };
                 let now = Instant::now();
+                worker.upstreams.keep_up(&worker.config, now);
                 worker.upstreams.each(|cluster| pool::sweep(cluster, now));
             }
         });
+    }
+
+    /// Brings clusters without traffic up to date, and lets those go whose service was withdrawn;
+    /// exchanges under way on them end as they would have.
+    fn keep_up(&self, config: &ConfigStore, now: Instant) {
+        let mut services = self.services.borrow_mut();
+        let before = services.len();
+        services.retain(|_, cluster| {
+            let view = config.get(&cluster.namespace, &cluster.service);
+            let view = view.filter(|view| view.compiled.port(cluster.port).is_some());
+            match &view {
+                Some(view) => cluster.follow(view, now),
+                None => cluster.withdraw(now),
+            }
+            view.is_some()
+        });
+        if services.len() < before {
+            services.shrink_to_fit();
+        }
     }
 
     /// Calls `visit` for each cluster.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::observe::families::{
-    REQUEST_BYTES, REQUEST_DURATION, REQUESTS_ACTIVE, SERIES_OVERFLOWS,
+    CONFIG_RELOADS, REQUEST_BYTES, REQUEST_DURATION, REQUESTS_ACTIVE, SERIES_OVERFLOWS,
 };
 
 #[test]
@@ -73,4 +73,36 @@ fn a_removed_series_is_gone_from_the_scrape() {
     recorder.gauge(&REQUESTS_ACTIVE, &["gateway"]).set(1);
     recorder.remove(&REQUESTS_ACTIVE, &["gateway"]);
     assert!(!metrics.encode().unwrap().contains("gateway"));
+}
+
+#[test]
+fn series_of_traffic_end_when_nothing_was_counted_for_long_and_nobody_holds_them() {
+    let metrics = Metrics::default();
+    let recorder = metrics.recorder();
+    let count = |name: &str| {
+        let counter = recorder.counter(&REQUEST_BYTES, &["outbound", name, "shop"]);
+        counter.inc();
+        counter
+    };
+    let expire_at = |now: Instant| {
+        for table in lock(&recorder.tables).families.values_mut() {
+            table.expire(now);
+        }
+        metrics.encode().unwrap()
+    };
+    let held = count("held");
+    count("quiet");
+    count("busy");
+    recorder.counter(&CONFIG_RELOADS, &["loaded"]).inc();
+    let begin = Instant::now();
+    expire_at(begin);
+    count("busy");
+    expire_at(begin + IDLE_SERIES / 2);
+    let text = expire_at(begin + IDLE_SERIES);
+    assert!(!text.contains("quiet"), "{text}");
+    for kept in ["busy", "held", r#"result="loaded""#] {
+        assert!(text.contains(kept), "{kept} in {text}");
+    }
+    drop(held);
+    assert!(!expire_at(begin + IDLE_SERIES * 2).contains("held"));
 }
