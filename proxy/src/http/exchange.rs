@@ -98,15 +98,17 @@ impl Arrived<'_> {
         if let Some(by) = &connection.refuse {
             return Err(Refusal::Connection(by.clone()));
         }
-        let authority = validate::authority(&parts).map_err(Refusal::Invalid)?;
-        observation.authority(&authority);
+        let named = validate::authority(&parts).map_err(Refusal::Invalid)?;
+        let named = self.context.named(named);
+        let authority = &*named.text;
+        observation.authority(authority);
         // The engine looks at it again; but first the service has to be found by it.
-        weft_engine::authority::host(&authority)
+        weft_engine::authority::host(authority)
             .map_err(|rejection| Refusal::Malformed(rejection.into()))?;
         let hop = headers::strip_request(&mut parts);
 
-        let place = Place::find(worker, &connection.target, &authority, observation).await?;
-        let scope = place.scope(&authority)?;
+        let place = Place::find(worker, &connection.target, authority, observation).await?;
+        let scope = place.scope(authority)?;
         let peer = Peer {
             address: connection.peer.ip(),
             identity: connection.peer_identity().map(Arc::as_ref),
@@ -116,7 +118,7 @@ impl Arrived<'_> {
         let sent = target.as_ref().map_or("/", PathAndQuery::as_str);
         let facts = HttpFacts {
             method: parts.method.as_str(),
-            authority: &authority,
+            authority,
             path_and_query: sent,
             headers: &parts.headers,
         };
@@ -133,7 +135,7 @@ impl Arrived<'_> {
         };
         observation.route = rule.map(|rule| rule.id.clone());
         if let Some(rule) = rule
-            && let Some(reply) = local_reply(rule, &decision, scope, &authority)?
+            && let Some(reply) = local_reply(rule, &decision, scope, authority)?
         {
             return Ok(Reply::Local(reply));
         }
@@ -143,7 +145,7 @@ impl Arrived<'_> {
         };
         drop(decision);
 
-        let (cluster, labels) = place.cluster(worker, rule).await?;
+        let (cluster, labels) = place.cluster(self.context, rule).await?;
         if let Some(rule) = rule {
             rule.request_headers.apply(&mut parts.headers);
         }
@@ -153,7 +155,7 @@ impl Arrived<'_> {
         headers::announce(&mut parts.headers, connection);
         let authority = rule
             .and_then(|rule| rule.rewrite_authority.clone())
-            .or_else(|| Authority::try_from(authority.as_str()).ok())
+            .or_else(|| named.parsed.clone())
             .or_else(|| default_authority(&cluster))
             .ok_or(Refusal::Invalid(validate::Rejection::NoHost))?;
         let outgoing = Outgoing {

@@ -17,7 +17,7 @@ use super::{
     headers,
     series::{Key, Series},
 };
-use crate::observe::{AccessRecord, Gauge, families};
+use crate::observe::{AccessRecord, families};
 
 /// One exchange, told when dropped.
 #[derive(Debug)]
@@ -26,7 +26,6 @@ pub(super) struct Observation {
     started: Instant,
     record: Option<Box<AccessRecord>>,
     protocol: &'static str,
-    active: Gauge,
     pub status: Option<u16>,
     pub flag: Option<&'static str>,
     pub grpc_status: Option<u16>,
@@ -63,17 +62,12 @@ impl Observation {
             record.trace_id = headers::trace_id(&parts.headers).map(str::to_owned);
             record
         });
-        let active = worker
-            .metrics
-            .gauge(&families::REQUESTS_ACTIVE, &[direction]);
-        active.add(1);
         context.begin();
         Self {
             context: context.clone(),
             started: Instant::now(),
             record,
             protocol,
-            active,
             status: None,
             flag: None,
             grpc_status: None,
@@ -195,7 +189,6 @@ impl Drop for Observation {
             self.flag = Some("downstream_reset");
         }
         self.tell();
-        self.active.add(-1);
         self.context.end();
     }
 }

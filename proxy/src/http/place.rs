@@ -1,6 +1,6 @@
 //! What a request's target turned out to be: whose rules decide, and which cluster takes it.
 
-use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 
 use weft_engine::{
     compile::{CompiledHttpRule, CompiledInbound},
@@ -9,7 +9,7 @@ use weft_engine::{
     identity::Workload,
 };
 
-use super::{observation::Observation, respond::Refusal, target::service_of};
+use super::{context::Context, observation::Observation, respond::Refusal, target::service_of};
 use crate::{
     config::{GatewayView, ServiceView},
     connection::Target,
@@ -122,12 +122,13 @@ impl Place {
     /// weight where the rule says so.
     pub(super) async fn cluster<'l>(
         &self,
-        worker: &Rc<Worker>,
+        context: &Context,
         rule: Option<&'l CompiledHttpRule>,
     ) -> Result<(Rc<Cluster>, &'l BTreeMap<String, String>), Refusal> {
+        let worker = &context.worker;
         let Some(rule) = rule else {
             let cluster = match self {
-                Self::Service(view, port) => Upstreams::service(worker, view, *port),
+                Self::Service(view, port) => service_cluster(context, view, *port),
                 Self::App { address, .. } => Upstreams::app(worker, *address),
                 // A gateway's request without a rule is `NoRoute`, so this is not reached.
                 Self::Gateway(..) => return Err(Refusal::NoRoute),
@@ -144,14 +145,27 @@ impl Place {
             Self::Service(view, _)
                 if *view.namespace == *wanted.namespace && *view.name == *wanted.name =>
             {
-                Upstreams::service(worker, view, wanted.port)
+                service_cluster(context, view, wanted.port)
             }
             _ => {
                 let view = worker.config.service(&wanted.namespace, &wanted.name).await;
                 let view = view.ok_or(Refusal::NoBackend("backend_not_found"))?;
-                Upstreams::service(worker, &view, wanted.port)
+                service_cluster(context, &view, wanted.port)
             }
         };
         Ok((cluster, &backend.labels))
     }
+}
+
+/// The cluster of a service's port: the connection's last one, where it is that.
+fn service_cluster(context: &Context, view: &ServiceView, port: u16) -> Rc<Cluster> {
+    let mut last = context.cluster.borrow_mut();
+    if let Some(cluster) = &*last
+        && cluster.is_of(view, port)
+    {
+        cluster.follow(view, Instant::now());
+        return cluster.clone();
+    }
+    last.insert(Upstreams::service(&context.worker, view, port))
+        .clone()
 }

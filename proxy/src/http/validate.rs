@@ -37,7 +37,7 @@ pub(super) enum Rejection {
 
 /// Checks the head and gives its authority: the target's, else the Host field's; empty only for
 /// HTTP/1.0.
-pub(super) fn authority(parts: &Parts) -> Result<String, Rejection> {
+pub(super) fn authority(parts: &Parts) -> Result<&str, Rejection> {
     if parts.headers.len() > MAX_HEADERS {
         return Err(Rejection::TooManyHeaders);
     }
@@ -75,9 +75,9 @@ pub(super) fn authority(parts: &Parts) -> Result<String, Rejection> {
         (Some(authority), Some(host)) if !authority.as_str().eq_ignore_ascii_case(host) => {
             Err(Rejection::HostMismatch)
         }
-        (Some(authority), _) => Ok(authority.as_str().to_owned()),
-        (None, Some(host)) => Ok(host.to_owned()),
-        (None, None) if parts.version == Version::HTTP_10 => Ok(String::new()),
+        (Some(authority), _) => Ok(authority.as_str()),
+        (None, Some(host)) => Ok(host),
+        (None, None) if parts.version == Version::HTTP_10 => Ok(""),
         (None, None) => Err(Rejection::NoHost),
     }
 }

@@ -37,6 +37,8 @@ pub struct Cluster {
     /// What bounds connections and requests.
     pub bounds: Rc<Bounds>,
     workers: u32,
+    /// No longer in the registry.
+    withdrawn: Cell<bool>,
     current: RefCell<Rc<Current>>,
     states: RefCell<HashMap<EndpointKey, Rc<Endpoint>>>,
     picker: Picker,
@@ -80,6 +82,7 @@ impl Cluster {
             port,
             bounds: Rc::new(Bounds::default()),
             workers,
+            withdrawn: Cell::new(false),
             current: RefCell::new(Rc::new(Current {
                 generation: None,
                 policy: Rc::default(),
@@ -116,11 +119,20 @@ impl Cluster {
         );
     }
 
+    /// Whether it is in use, and the cluster of this service's port.
+    pub fn is_of(&self, view: &ServiceView, port: u16) -> bool {
+        self.port == port
+            && !self.withdrawn.get()
+            && *self.service == *view.name
+            && *self.namespace == *view.namespace
+    }
+
     /// Its service is gone: idle connections close, and its gauge goes.
     pub(super) fn withdraw(&self, now: Instant) {
         let nothing = (Rc::default(), Protocol::Auto, Arc::default());
         self.replace(None, nothing.0, nothing.1, nothing.2, now);
         self.metrics.withdraw();
+        self.withdrawn.set(true);
     }
 
     pub(super) fn replace(
