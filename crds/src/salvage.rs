@@ -67,10 +67,8 @@ fn mesh_policy(spec: &Value) -> Value {
     } else {
         read.insert("targetRefs".to_owned(), json!([{ "kind": "Namespace" }]));
     }
-    if let Some(setting) = field(spec, "mtls") {
-        if let Some(setting) = mtls(setting, known) {
-            read.insert("mtls".to_owned(), setting);
-        }
+    if let Some(setting) = field(spec, "mtls").and_then(|setting| mtls(setting, known)) {
+        read.insert("mtls".to_owned(), setting);
     }
     Value::Object(read)
 }
