@@ -41,11 +41,11 @@ IMAGE_TARGET ?= x86_64-unknown-linux-gnu
 IMAGE_DIR := target/images
 
 .PHONY: images
-images: ## the images of the operator, the proxy and the bookstore, as OCI archives in target/images
+images: ## the images of the mesh, the bookstore and a client, as OCI archives in target/images
 	@hack/node-packages.sh
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --profile $(DEMO_PROFILE) \
 		--target $(IMAGE_TARGET) -p weft-operator -p weft-proxy -p weft-e2e \
-		--bin weft-operator --bin weft-proxy --bin bookstore
+		--bin weft-operator --bin weft-proxy --bin bookstore --bin caller
 	$(CARGO) run --quiet -p weft-e2e --bin weft-cluster -- images \
 		--from target/$(IMAGE_TARGET)/$(DEMO_PROFILE) --to $(IMAGE_DIR)
 
@@ -58,8 +58,8 @@ cluster-down: ## take it down, and leave nothing of it
 	$(CARGO) run --quiet -p weft-e2e --bin weft-cluster -- down
 
 .PHONY: e2e
-e2e: ## the tests against a real Kubernetes API; STORY=part-of-a-name picks some
-	$(CARGO) test -p weft-operator -p weft-e2e --tests -- $(STORY)
+e2e: images ## the stories on a real cluster, as root on Linux; STORY=part-of-a-name; CLUSTER=current
+	WEFT_STORIES=1 $(CARGO) test -p weft-e2e --test stories -- $(STORY)
 
 .PHONY: bench
 bench: ## the benchmark of scale: 2,000 services, with the command and the machine; JSON=1

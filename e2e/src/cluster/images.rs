@@ -60,6 +60,11 @@ pub const WEFT: &[Image] = &[
         program: "bookstore",
         reference: "weft.dev/bookstore:dev",
     },
+    Image {
+        name: "caller",
+        program: "caller",
+        reference: "weft.dev/caller:dev",
+    },
 ];
 
 /// The archives of what a node needs, built where the cache does not have them.

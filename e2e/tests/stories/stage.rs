@@ -1,0 +1,236 @@
+//! What every story stands on: a cluster with the mesh, namespaces of its own, and kubectl.
+
+use std::{
+    cell::RefCell,
+    fmt::Display,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use weft_e2e::{cluster::Cluster, control_plane::Kubectl};
+
+/// How a story ends: its promise is kept, or why not.
+pub(crate) type Told<T = ()> = Result<T, String>;
+
+/// Seconds here; a machine that does something else takes longer.
+pub(crate) const BOUND: Duration = Duration::from_secs(90);
+
+/// Fails a story unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($why:tt)+) => {
+        if !$condition {
+            return Err(format!($($why)+));
+        }
+    };
+}
+pub(crate) use ensure;
+
+pub(crate) struct Stage {
+    cluster: Cluster,
+    namespaces: RefCell<Vec<String>>,
+    measured: RefCell<Vec<String>>,
+}
+
+impl Stage {
+    pub(crate) fn new(cluster: Cluster) -> Self {
+        Self {
+            cluster,
+            namespaces: RefCell::default(),
+            measured: RefCell::default(),
+        }
+    }
+
+    fn kubectl(&self) -> Kubectl {
+        self.cluster.kubectl().clone().within(BOUND)
+    }
+
+    /// What `kubectl` with these arguments prints.
+    pub(crate) async fn run(&self, args: &[&str]) -> Told<String> {
+        match self.kubectl().run(args).await {
+            Ok(printed) => Ok(printed.stdout),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The same, as JSON.
+    pub(crate) async fn get(&self, args: &[&str]) -> Told<Value> {
+        let args: Vec<&str> = ["get", "-o", "json"].iter().chain(args).copied().collect();
+        serde_json::from_str(&self.run(&args).await?).map_err(text)
+    }
+
+    /// `kubectl apply --server-side -f -`. Says when the API server had it.
+    pub(crate) async fn apply(&self, manifest: &str) -> Told<Instant> {
+        // As any user's: what another field manager set is taken over knowingly.
+        let args = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        self.kubectl()
+            .run_with_input(&args, manifest)
+            .await
+            .map_err(text)?;
+        Ok(Instant::now())
+    }
+
+    /// A namespace of the story's own, in the mesh or outside. It goes with the story.
+    pub(crate) async fn namespace(&self, name: &str, meshed: bool) -> Told {
+        self.goes_with_the_story(name);
+        let inject = if meshed { "enabled" } else { "disabled" };
+        self.apply(&format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{weft.dev/inject: {inject}}}}}\n"
+        ))
+        .await?;
+        Ok(())
+    }
+
+    /// Has the namespace deleted when the story has ended.
+    pub(crate) fn goes_with_the_story(&self, namespace: &str) {
+        self.namespaces.borrow_mut().push(namespace.to_owned());
+    }
+
+    /// Waits until every Deployment of a namespace is as it should be.
+    pub(crate) async fn rolled_out(&self, namespace: &str) -> Told {
+        let all = self
+            .run(&["-n", namespace, "get", "deployments", "-o", "name"])
+            .await?;
+        for deployment in all.lines() {
+            let args = [
+                "-n",
+                namespace,
+                "rollout",
+                "status",
+                deployment,
+                "--timeout=80s",
+            ];
+            self.run(&args).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies `config/` where no mesh is installed, and waits until it stands.
+    pub(crate) async fn install(&self) -> Told {
+        let there = self
+            .run(&[
+                "-n",
+                "weft-system",
+                "get",
+                "deployment",
+                "weft-operator",
+                "-o",
+                "name",
+            ])
+            .await;
+        if there.is_err() || !self.cluster.is_current() {
+            let started = Instant::now();
+            self.apply_config().await?;
+            self.rolled_out("weft-system").await?;
+            self.note(format!(
+                "install: from apply to two operators ready {:.1} s",
+                seconds(started)
+            ));
+        }
+        self.rolled_out("weft-system").await
+    }
+
+    /// `kubectl apply --server-side -k config/`. The first time, a kind may not be served yet when
+    /// an object of it arrives; a user runs the command again, and so does this.
+    pub(crate) async fn apply_config(&self) -> Told {
+        let config = repository().join("config");
+        let config = config.to_string_lossy();
+        let args = ["apply", "--server-side", "-k", &config];
+        eventually("config/ is applied", async || self.run(&args).await).await?;
+        Ok(())
+    }
+
+    /// A measurement, printed at the end.
+    pub(crate) fn note(&self, line: String) {
+        self.measured.borrow_mut().push(line);
+    }
+
+    pub(crate) fn measured(&self) -> Vec<String> {
+        self.measured.take()
+    }
+
+    /// Deletes the story's namespaces, and waits until they are gone.
+    pub(crate) async fn clear(&self) {
+        let namespaces = self.namespaces.take();
+        if namespaces.is_empty() {
+            return;
+        }
+        let mut args = vec!["delete", "namespace", "--ignore-not-found", "--timeout=80s"];
+        args.extend(namespaces.iter().map(String::as_str));
+        if let Err(error) = self.run(&args).await {
+            self.note(format!("left over: {error}"));
+        }
+    }
+
+    /// Pods that are not ready and what happened to them last, for who reads of a failure.
+    pub(crate) async fn what_is_wrong(&self) -> String {
+        let pods = self.run(&["get", "pods", "-A", "-o", "wide"]).await;
+        let args = [
+            "get",
+            "events",
+            "-A",
+            "--field-selector=type=Warning",
+            "--sort-by=.lastTimestamp",
+        ];
+        let events = self.run(&args).await.unwrap_or_else(|error| error);
+        let events: Vec<&str> = events.lines().collect();
+        let last = events.len().saturating_sub(15);
+        format!(
+            "{}\n{}",
+            pods.unwrap_or_else(|error| error),
+            events.get(last..).unwrap_or_default().join("\n")
+        )
+    }
+
+    /// What the mesh itself takes, on a cluster of our own.
+    pub(crate) async fn measure_the_mesh(&self) {
+        if self.cluster.is_current() {
+            return;
+        }
+        for name in ["operator", "proxy"] {
+            let archive = repository().join(format!("target/images/{name}.tar"));
+            if let Ok(file) = fs::metadata(archive) {
+                let mebibytes = file.len() >> 20;
+                self.note(format!(
+                    "image of the {name}: {mebibytes} MiB, not compressed"
+                ));
+            }
+        }
+    }
+}
+
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A file of the repository, such as a sample.
+pub(crate) fn file(path: &str) -> Told<String> {
+    let path = repository().join(path);
+    fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+pub(crate) fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+pub(crate) fn seconds(since: Instant) -> f32 {
+    since.elapsed().as_secs_f32()
+}
+
+/// Tries until it succeeds.
+pub(crate) async fn eventually<T>(
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Told<T>,
+) -> Told<T> {
+    let started = Instant::now();
+    loop {
+        match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(last) if started.elapsed() > BOUND => {
+                return Err(format!("{what}: not within {BOUND:?}; last: {last}"));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
