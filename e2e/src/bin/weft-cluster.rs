@@ -152,6 +152,14 @@ fn up(images: &[PathBuf]) -> Done {
 
 fn down() -> Done {
     let was_up = outside::down()?;
+    let traces = outside::traces();
+    if !traces.is_empty() {
+        return Err(format!(
+            "the cluster is down, but there still is {}",
+            traces.join(", ")
+        )
+        .into());
+    }
     writeln!(
         stdout(),
         "{}",

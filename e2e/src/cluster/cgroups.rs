@@ -42,6 +42,14 @@ pub(super) fn remove(bound: Duration) -> Result<(), Error> {
     Ok(())
 }
 
+/// Where it is, if it is.
+pub(super) fn paths() -> Vec<PathBuf> {
+    hierarchies()
+        .iter()
+        .map(|hierarchy| hierarchy.join(CGROUP))
+        .collect()
+}
+
 /// The kernel removes a cgroup by `rmdir` only, and its files with it.
 fn remove_tree(path: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(path) {

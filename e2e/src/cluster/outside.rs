@@ -138,6 +138,30 @@ pub fn down() -> Result<bool, Error> {
     }
 }
 
+/// What of a cluster is on this machine: its folder, link, cgroups and mounts. Empty where none is
+/// up and none was left behind.
+#[must_use]
+pub fn traces() -> Vec<String> {
+    let mut traces = cgroups::paths();
+    traces.extend([
+        PathBuf::from(place::DIR),
+        Path::new("/sys/class/net").join(place::MACHINE_LINK),
+    ]);
+    let mut traces: Vec<String> = traces
+        .into_iter()
+        .filter(|path| path.exists())
+        .map(|path| path.display().to_string())
+        .collect();
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    traces.extend(
+        mounts
+            .lines()
+            .filter(|mount| mount.contains(place::DIR))
+            .map(|mount| format!("the mount {mount}")),
+    );
+    traces
+}
+
 fn first_pid() -> Option<Pid> {
     let pid = fs::read_to_string(pid_file()).ok()?.trim().parse().ok()?;
     // Only a cluster's own first process is ever signalled.

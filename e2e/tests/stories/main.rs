@@ -25,7 +25,7 @@ use std::{
 
 use futures::{FutureExt, future::LocalBoxFuture};
 use stage::{Stage, Told};
-use weft_e2e::cluster::Cluster;
+use weft_e2e::cluster::{Cluster, outside};
 
 /// A story, and the promise that it keeps.
 struct Story {
@@ -98,34 +98,57 @@ async fn tell(chosen: &[&Story]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let ours = !cluster.is_current();
     let stage = Stage::new(cluster);
+    let failed = tell_on(&stage, chosen).await;
+    // Takes a cluster of our own down, and waits for its end.
+    drop(stage);
+    let traces = if ours { outside::traces() } else { Vec::new() };
+    if !traces.is_empty() {
+        say(&format!("stories: the cluster left {}", traces.join(", ")));
+    }
+    say(&format!(
+        "stories: {} told, {} failed",
+        chosen.len(),
+        failed.len()
+    ));
+    for name in &failed {
+        say(&format!("  FAILED {name}"));
+    }
+    if failed.is_empty() && traces.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Tells them one after the other; returns which failed.
+async fn tell_on(stage: &Stage, chosen: &[&Story]) -> Vec<&'static str> {
     if let Err(error) = stage.install().await {
         say(&format!("stories: the mesh is not installed: {error}"));
-        return ExitCode::FAILURE;
+        say(&stage.what_is_wrong().await);
+        return vec!["(the installation)"];
     }
     let mut failed = Vec::new();
     for (index, story) in chosen.iter().enumerate() {
-        say(&format!(
-            "story {}/{} {} ...",
-            index + 1,
-            chosen.len(),
-            story.name
-        ));
+        let (number, of, name) = (index + 1, chosen.len(), story.name);
+        say(&format!("story {number}/{of} {name} ..."));
         let started = Instant::now();
-        let told = match tokio::time::timeout(BOUND, (story.tell)(&stage)).await {
+        let told = match tokio::time::timeout(BOUND, (story.tell)(stage)).await {
             Ok(told) => told,
             Err(_) => Err(format!("it did not end within {BOUND:?}")),
         };
         let seconds = started.elapsed().as_secs_f32();
         match told {
-            Ok(()) => say(&format!("story {} ... ok ({seconds:.1} s)", story.name)),
+            Ok(()) => say(&format!(
+                "story {number}/{of} {name} ... ok ({seconds:.1} s)"
+            )),
             Err(why) => {
                 say(&format!(
-                    "story {} ... FAILED ({seconds:.1} s): {why}",
-                    story.name
+                    "story {number}/{of} {name} ... FAILED ({seconds:.1} s): {why}"
                 ));
                 say(&stage.what_is_wrong().await);
-                failed.push(story.name);
+                failed.push(name);
             }
         }
         stage.clear().await;
@@ -134,18 +157,7 @@ async fn tell(chosen: &[&Story]) -> ExitCode {
     for line in stage.measured() {
         say(&line);
     }
-    say(&format!(
-        "stories: {} told, {} failed{}{}",
-        chosen.len(),
-        failed.len(),
-        if failed.is_empty() { "" } else { ": " },
-        failed.join(", ")
-    ));
-    if failed.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    failed
 }
 
 async fn cluster() -> Result<Cluster, weft_e2e::cluster::Error> {
