@@ -64,6 +64,9 @@ async fn objects(stage: &Stage) -> Told<BTreeMap<String, Value>> {
             if let Some(metadata) = object["metadata"].as_object_mut() {
                 // Status writes count here too; what is not status counts in `generation`.
                 metadata.remove("resourceVersion");
+                if let Some(managers) = metadata["managedFields"].as_array_mut() {
+                    managers.retain(|manager| manager["subresource"] != "status");
+                }
             }
             (name, object)
         })
