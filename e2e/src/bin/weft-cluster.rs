@@ -126,7 +126,7 @@ fn up(images: &[PathBuf]) -> Done {
     let mut said = File::open(&log)?;
     loop {
         let ended = holder.try_wait()?;
-        let ready = place::Ready::read();
+        let ready = place::Ready::read_of(holder.id());
         let mut news = Vec::new();
         said.read_to_end(&mut news)?;
         stderr().write_all(&news)?;

@@ -52,8 +52,7 @@ impl Cluster {
                     output: "see above".to_owned(),
                 });
             }
-            // The file is the one of this holder: it removed any earlier one, and has the lock.
-            if let Ok(ready) = Ready::read() {
+            if let Ok(ready) = Ready::read_of(holder.id()) {
                 return Ok(Self {
                     kubectl: Kubectl::new(&ready.kubectl, &ready.kubeconfig, place::dir()),
                     holder: Some(holder),

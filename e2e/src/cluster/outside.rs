@@ -38,6 +38,9 @@ pub fn hold(options: &[String]) -> Result<(), Error> {
     remove_leftovers()?;
     let dir = place::dir();
     fs::create_dir_all(dir).map_err(Error::files("cannot make the cluster's folder", dir))?;
+    let holder = place::holder_file();
+    fs::write(&holder, std::process::id().to_string())
+        .map_err(Error::files("cannot write", holder))?;
     cgroups::create()?;
     let made = first::make_mount_points()?;
     let ran = run(options);

@@ -46,6 +46,11 @@ pub fn containerd_socket() -> PathBuf {
     dir().join("containerd.sock")
 }
 
+/// Says which process holds the cluster.
+pub(super) fn holder_file() -> PathBuf {
+    dir().join("holder.pid")
+}
+
 /// What a cluster that is up says of itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ready {
@@ -68,6 +73,21 @@ impl Ready {
     /// Where it is not up.
     pub fn read() -> io::Result<Self> {
         serde_json::from_slice(&fs::read(Self::path())?).map_err(io::Error::other)
+    }
+
+    /// The same, once the cluster that process `holder` holds is up: there may be another, for
+    /// which that process will not start one.
+    ///
+    /// # Errors
+    /// Where it is not up.
+    pub fn read_of(holder: u32) -> io::Result<Self> {
+        let named = fs::read_to_string(holder_file())?;
+        if named != holder.to_string() {
+            return Err(io::Error::other(format!(
+                "process {named} holds the cluster"
+            )));
+        }
+        Self::read()
     }
 
     pub(super) fn write(&self) -> io::Result<()> {
