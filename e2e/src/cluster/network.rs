@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Error,
-    place::{MACHINE_ADDRESS, MACHINE_LINK, NODE_ADDRESS, NODE_LINK},
+    place::{MACHINE_ADDRESS, MACHINE_LINK, NODE_ADDRESS, NODE_LINK, SERVICE_RANGE},
 };
 
 /// Outside: makes the link, with its other end in the network of the cluster's first process. What
@@ -53,6 +53,21 @@ pub(super) fn settle(bound: Duration) -> Result<(), Error> {
         thread::sleep(Duration::from_millis(20));
     }
     run("ip", &["link", "set", NODE_LINK, "up"])?;
+    // The API server calls webhooks by the addresses of Services. kube-proxy's rules see a packet
+    // only if there is a way to send it at all, and there is no default one.
+    let from = NODE_ADDRESS.to_string();
+    run(
+        "ip",
+        &[
+            "route",
+            "add",
+            SERVICE_RANGE,
+            "dev",
+            NODE_LINK,
+            "src",
+            &from,
+        ],
+    )?;
     let forward = "/proc/sys/net/ipv4/ip_forward";
     fs::write(forward, "1").map_err(Error::files("cannot forward packets", forward))
 }

@@ -28,6 +28,9 @@ pub const NODE_LINK: &str = "node0";
 /// Where pods get their addresses.
 pub const POD_RANGE: &str = "10.244.0.0/24";
 
+/// Where Services get theirs.
+pub const SERVICE_RANGE: &str = "10.96.0.0/16";
+
 /// The address of the cluster's DNS, in the API server's service range.
 pub const DNS_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 
