@@ -46,7 +46,9 @@ pub(crate) async fn applying_it_twice_changes_nothing(stage: &Stage) -> Told {
 /// Everything that `config/` names, without what the cluster writes by itself.
 async fn objects(stage: &Stage) -> Told<BTreeMap<String, Value>> {
     let config = repository().join("config");
-    let mut list = stage.get(&["-k", &config.to_string_lossy()]).await?;
+    let mut list = stage
+        .get(&["--show-managed-fields", "-k", &config.to_string_lossy()])
+        .await?;
     let items = list["items"].as_array_mut().map(std::mem::take);
     Ok(items
         .into_iter()
@@ -64,7 +66,10 @@ async fn objects(stage: &Stage) -> Told<BTreeMap<String, Value>> {
             if let Some(metadata) = object["metadata"].as_object_mut() {
                 // Status writes count here too; what is not status counts in `generation`.
                 metadata.remove("resourceVersion");
-                if let Some(managers) = metadata["managedFields"].as_array_mut() {
+                if let Some(managers) = metadata
+                    .get_mut("managedFields")
+                    .and_then(Value::as_array_mut)
+                {
                     managers.retain(|manager| manager["subresource"] != "status");
                 }
             }
