@@ -53,7 +53,8 @@ impl Stage {
             .unwrap();
         let mut documents: Vec<Value> = serde_saphyr::from_multiple(&kustomized.stdout).unwrap();
         for document in &mut documents {
-            for webhook in document["webhooks"].as_array_mut().into_iter().flatten() {
+            let webhooks = document.get_mut("webhooks").and_then(Value::as_array_mut);
+            for webhook in webhooks.into_iter().flatten() {
                 let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap();
                 let url = format!("https://127.0.0.1:{}{path}", self.port);
                 webhook["clientConfig"] = serde_json::json!({"url": url});
