@@ -103,7 +103,6 @@ pub(crate) struct Call {
     pub(crate) status: Option<u16>,
     pub(crate) flag: Option<String>,
     pub(crate) version: Option<String>,
-    pub(crate) instance: Option<String>,
     pub(crate) error: Option<String>,
 }
 

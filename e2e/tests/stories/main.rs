@@ -11,7 +11,6 @@ mod canary;
 mod install;
 mod jobs;
 mod outage;
-mod rollout;
 mod stage;
 mod tcp;
 
@@ -53,7 +52,6 @@ const STORIES: &[Story] = stories![
     jobs::jobs_with_a_proxy_complete,
     tcp::a_server_that_speaks_first_is_reached_by_mutual_tls,
     outage::traffic_goes_on_without_an_operator,
-    rollout::restarting_and_scaling_under_load_fails_no_request,
 ];
 
 fn main() -> ExitCode {

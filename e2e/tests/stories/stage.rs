@@ -192,9 +192,7 @@ impl Stage {
             let archive = repository().join(format!("target/images/{name}.tar"));
             if let Ok(file) = fs::metadata(archive) {
                 let mebibytes = file.len() >> 20;
-                self.note(format!(
-                    "image of the {name}: {mebibytes} MiB, not compressed"
-                ));
+                self.note(format!("image of the {name}: {mebibytes} MiB, compressed"));
             }
         }
     }
