@@ -66,7 +66,7 @@ fn a_batch_is_a_sequence_of_whole_messages_of_which_the_last_change_asks_for_an_
     while !rest.is_empty() {
         let length = u32::from_ne_bytes(rest[..4].try_into().unwrap()) as usize;
         assert!(
-            length >= 20 && length % 4 == 0,
+            length >= 20 && length.is_multiple_of(4),
             "a message of {length} bytes"
         );
         kinds.push(u16::from_ne_bytes([rest[4], rest[5]]));
