@@ -20,7 +20,8 @@ pub(crate) const BOUND: Duration = Duration::from_secs(90);
 /// Fails a story unless the condition holds.
 macro_rules! ensure {
     ($condition:expr, $($why:tt)+) => {
-        if !$condition {
+        let holds: bool = $condition;
+        if !holds {
             return Err(format!($($why)+));
         }
     };
