@@ -11,6 +11,13 @@ has_kubernetes() {
     compgen -G "${WEFT_CACHE:-$HOME/.cache/weft}/bin/kube-apiserver-*" >/dev/null
 }
 
+# A pod's network, for the tests of the capture.
+if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then
+  skip "the capture of a pod's connections" "network namespaces need Linux and root"
+elif ! command -v ip >/dev/null; then
+  phase "iproute2" 10 sh -c 'apt-get update -q && apt-get install -q -y --no-install-recommends iproute2'
+fi
+
 phase "lint" 40 hack/lint.sh
 phase "build" 25 cargo build --workspace --all-targets --locked
 if has_kubernetes; then
