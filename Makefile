@@ -7,6 +7,9 @@ SHELL := /bin/bash
 CARGO ?= cargo
 # The demo's programs are optimised, without the minutes that fat LTO costs. `dev` builds faster.
 DEMO_PROFILE ?= demo
+# Always built together: another choice of packages has other features, and builds the dependencies anew.
+PROGRAMS := -p weft-operator -p weft-proxy -p weft-e2e -p weft-bench --bins
+PROGRAM_DIR := $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(DEMO_PROFILE)),debug,$(DEMO_PROFILE))
 # Tools and control-plane binaries, kept outside target/ so that `make clean` does not cost them.
 export WEFT_CACHE ?= $(HOME)/.cache/weft
 
@@ -16,8 +19,8 @@ help: ## this list
 
 .PHONY: demo
 demo: ## a mesh on this machine, until Ctrl-C; ONCE=1 checks every claim and exits; ONLY=step
-	$(CARGO) build --profile $(DEMO_PROFILE) -p weft-operator -p weft-proxy -p weft-e2e --bins
-	$(CARGO) run --quiet --profile $(DEMO_PROFILE) -p weft-e2e --bin demo -- \
+	$(CARGO) build --profile $(DEMO_PROFILE) $(PROGRAMS)
+	$(PROGRAM_DIR)/demo \
 		$(if $(filter-out 0,$(ONCE)),--once) $(if $(ONLY),--only $(ONLY)) $(if $(KEEP),--keep)
 
 .PHONY: test
@@ -63,8 +66,8 @@ e2e: images ## the stories on a real cluster, as root on Linux; STORY=part-of-a-
 
 .PHONY: bench
 bench: ## the benchmark of scale: 2,000 services, with the command and the machine; JSON=1
-	$(CARGO) build --profile demo -p weft-operator -p weft-proxy
-	$(CARGO) run --quiet --profile demo -p weft-bench -- scale $(if $(JSON),--json)
+	$(CARGO) build --profile $(DEMO_PROFILE) $(PROGRAMS)
+	$(PROGRAM_DIR)/weft-bench scale $(if $(JSON),--json)
 
 .PHONY: clean
 clean: ## remove what was built here (not $(WEFT_CACHE))
