@@ -10,6 +10,7 @@ use super::{
     forward::Limits,
     grpc,
     head::Head,
+    headers::is_repeatable,
     request_body::{Activity, RequestBody},
 };
 use crate::{
@@ -70,6 +71,8 @@ pub(super) struct Ended {
     pub result: Result<(Response<Incoming>, Answered), Failure>,
     /// The connection had carried requests before.
     pub reused: bool,
+    /// The response is the endpoint's proxy's own, which says that another attempt does no harm.
+    pub repeatable: bool,
 }
 
 impl Attempt<'_> {
@@ -95,8 +98,17 @@ impl Attempt<'_> {
         };
         let now = Instant::now();
         let latency = now - began;
+        // A plain endpoint may say what it likes: only a proxy that has proven its identity
+        // is believed.
+        let repeatable = self.endpoint.key.identity.is_some()
+            && result
+                .as_ref()
+                .is_ok_and(|(response, _)| is_repeatable(response.headers()));
         match &result {
+            // Its application stops or has not begun: neither its conduct nor its speed.
+            Ok(_) if repeatable => self.endpoint.pass_over(now),
             Ok((response, _)) => {
+                self.endpoint.takes();
                 let outcome = self.outcome(response);
                 self.cluster.observe(self.endpoint, outcome, latency, now);
             }
@@ -107,7 +119,10 @@ impl Attempt<'_> {
             ) => {}
             // The server closed an idle connection: that is its right.
             Err(Failure::Send(SendError::Reset(..) | SendError::Refused(..))) if reused => {}
-            Err(_) => {
+            Err(failure) => {
+                if let Failure::Upstream(UpstreamError::Dial(_)) = failure {
+                    self.endpoint.pass_over(now);
+                }
                 let outcome = Outcome::GatewayError;
                 self.cluster.observe(self.endpoint, outcome, latency, now);
             }
@@ -124,6 +139,7 @@ impl Attempt<'_> {
                 (response, answered)
             }),
             reused,
+            repeatable,
         }
     }
 

@@ -193,10 +193,8 @@ impl Arrived<'_> {
         let upgrade = head.upgrade.clone();
         let limits = Limits::new(rule, &cluster, upgrade.is_some(), observation.started());
         let activity = Activity::new(Instant::now());
-        let keep = rule.is_some_and(|rule| rule.retry.is_some());
         let upload = Upload::new(
             self.body,
-            keep,
             observation.request_bytes.clone(),
             activity.clone(),
         );

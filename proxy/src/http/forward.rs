@@ -135,7 +135,10 @@ impl Job<'_> {
             observation.upstream = Some(began.elapsed());
             let (next, failed) = match &ended.result {
                 Ok((response, _)) => (
-                    retries.after_response(response.status(), response.headers()),
+                    match ended.repeatable {
+                        true => retries.after_refusal(response.status(), response.headers()),
+                        false => retries.after_response(response.status(), response.headers()),
+                    },
                     // Only so that "failure" can be counted for a last retry in vain.
                     response.status().is_server_error(),
                 ),
@@ -150,8 +153,12 @@ impl Job<'_> {
                 _ => None,
             };
             let Some(wait) = again else {
-                let (response, mut answered) = ended.result.map_err(Refusal::from)?;
+                let (response, mut answered) = ended.result.map_err(|failure| {
+                    observation.repeatable = retries.is_harmless(&failure, ended.reused);
+                    Refusal::from(failure)
+                })?;
                 answered.permit = Some(permit);
+                self.upload.settle();
                 return Ok((response, answered));
             };
             // The failed response (if any) and its connection go before the wait.
@@ -162,6 +169,18 @@ impl Job<'_> {
             if !wait.is_zero() {
                 sleep(wait).await;
             }
+            self.catch_up();
+        }
+    }
+
+    /// What failed may have been withdrawn meanwhile, and others may have come.
+    fn catch_up(&self) {
+        let cluster = &self.cluster;
+        let config = &self.context.worker.config;
+        if !cluster.namespace.is_empty()
+            && let Some(view) = config.get(&cluster.namespace, &cluster.service)
+        {
+            cluster.follow(&view, Instant::now());
         }
     }
 

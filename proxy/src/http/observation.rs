@@ -17,7 +17,10 @@ use super::{
     headers,
     series::{Key, Series},
 };
-use crate::observe::{AccessRecord, families};
+use crate::{
+    connection::Direction,
+    observe::{AccessRecord, families},
+};
 
 /// One exchange, told when dropped.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(super) struct Observation {
     pub status: Option<u16>,
     pub flag: Option<&'static str>,
     pub grpc_status: Option<u16>,
+    /// It failed, and another attempt, anywhere, does no harm.
+    pub repeatable: bool,
     /// What refused it.
     pub denied_by: Option<String>,
     pub route: Option<Arc<str>>,
@@ -71,6 +76,7 @@ impl Observation {
             status: None,
             flag: None,
             grpc_status: None,
+            repeatable: false,
             denied_by: None,
             route: None,
             service: Arc::default(),
@@ -82,6 +88,12 @@ impl Observation {
             response_bytes: 0,
             endpoint: None,
         }
+    }
+
+    /// Whether the refusal goes to a proxy of the mesh, which can act on [`Self::repeatable`].
+    pub(super) fn tells_repeatable(&self) -> bool {
+        let connection = &self.context.connection;
+        self.repeatable && connection.direction == Direction::Inbound && connection.tls.is_some()
     }
 
     /// When the request's head had been read.

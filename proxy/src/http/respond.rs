@@ -6,7 +6,10 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use weft_engine::decide::{Denial, RequestRejection};
 
-use super::{grpc, observation::Observation, response_body::ResponseBody, validate::Rejection};
+use super::{
+    grpc, headers::mark_repeatable, observation::Observation, response_body::ResponseBody,
+    validate::Rejection,
+};
 use crate::{
     connection::MTLS_REQUIRED,
     upstream::{UpstreamError, pool::SendError},
@@ -159,6 +162,9 @@ impl Refusal {
         let mut response = Response::new(());
         let headers = response.headers_mut();
         headers.insert(FLAG, HeaderValue::from_static(flag));
+        if observation.tells_repeatable() {
+            mark_repeatable(headers);
+        }
         let denied_by = match &self {
             Self::Denied { by, .. } => Some(by.as_str()),
             Self::Connection(by) => Some(&**by),

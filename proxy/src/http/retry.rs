@@ -4,7 +4,9 @@
 //! have been acted on is repeated only if its method is among the rule's. Without a rule: only
 //! what the server cannot have acted on (no connection, a connection that had ended, a refused
 //! stream), and an idempotent request whose *reused* connection ended before a byte of response:
-//! a server that closes an idle connection is no failure. Always under the budget.
+//! a server that closes an idle connection is no failure. The same where the endpoint's proxy
+//! says it of its application: a pod that stops closes its ports before its callers hear of it.
+//! Always under the budget.
 
 use std::time::Duration;
 
@@ -12,13 +14,20 @@ use http::{HeaderMap, Method, StatusCode, header};
 use weft_engine::{compile::CompiledRetry, documents::RetryOn};
 
 use super::{attempt::Failure, grpc, headers::is_idempotent};
-use crate::upstream::{UpstreamError, pool::SendError};
+use crate::upstream::{
+    UpstreamError,
+    pool::{DialError, SendError},
+};
 
 #[cfg(test)]
 mod tests;
 
-/// Attempts beyond the first that are made without a rule.
-const IMPLICIT: u32 = 2;
+/// Attempts beyond the first that are made without a rule. Of a Deployment that is scaled to a
+/// fraction, most endpoints stop at the same moment.
+const IMPLICIT: u32 = 5;
+
+/// The ceiling of the wait before the second of them; the first is made at once, elsewhere.
+const IMPLICIT_BACKOFF: Duration = Duration::from_millis(25);
 
 /// A `Retry-After` up to this is waited for; with a longer one the response is handed on, so that
 /// the client decides.
@@ -88,17 +97,34 @@ impl<'r> Retries<'r> {
         if asked && self.by_rule_possible() {
             return self.again_by_rule(None);
         }
-        let harmless = match failure {
+        if !self.is_harmless(failure, reused) {
+            return Next::Stop;
+        }
+        // Each costs the connect time-out: fewer of them.
+        let is_slow = matches!(
+            failure,
+            Failure::Upstream(UpstreamError::Dial(DialError::Timeout(..)))
+        );
+        self.again_implicitly(if is_slow { 2 } else { 1 })
+    }
+
+    /// Whether another attempt after this does no harm, be it here or from another proxy: the
+    /// server got nothing of the request, or nothing that matters when it is done twice.
+    pub(super) fn is_harmless(&self, failure: &Failure, reused: bool) -> bool {
+        match failure {
             Failure::Upstream(UpstreamError::Dial(_))
             | Failure::Send(SendError::Unsent(..) | SendError::Refused(..)) => true,
             Failure::Send(SendError::Reset(..)) => reused && is_idempotent(&self.method),
             _ => false,
-        };
-        if harmless && self.implicit < IMPLICIT {
-            self.implicit += 1;
-            return Next::Again(Duration::ZERO);
         }
-        Next::Stop
+    }
+
+    /// The endpoint's proxy refused and says that another attempt does no harm.
+    pub(super) fn after_refusal(&mut self, status: StatusCode, headers: &HeaderMap) -> Next {
+        match self.again_implicitly(1) {
+            Next::Stop => self.after_response(status, headers),
+            again => again,
+        }
     }
 
     /// A response's head came.
@@ -119,6 +145,20 @@ impl<'r> Retries<'r> {
             Some(wait) if wait > MAX_RETRY_AFTER => Next::Stop,
             wait => self.again_by_rule(wait),
         }
+    }
+
+    fn again_implicitly(&mut self, cost: u32) -> Next {
+        if self.implicit >= IMPLICIT {
+            return Next::Stop;
+        }
+        let wait = match self.implicit {
+            0 => Duration::ZERO,
+            made => IMPLICIT_BACKOFF
+                .saturating_mul(2u32.saturating_pow(made - 1))
+                .mul_f64(fastrand::f64()),
+        };
+        self.implicit += cost;
+        Next::Again(wait)
     }
 
     fn again_by_rule(&mut self, at_least: Option<Duration>) -> Next {

@@ -40,6 +40,20 @@ pub struct Endpoint {
     /// Its connections.
     pub(super) connections: RefCell<Connections>,
     retired: Cell<bool>,
+    pause: Cell<Pause>,
+}
+
+/// How long an endpoint that took no request is passed over: the first time so long that the
+/// news of its end may arrive meanwhile, then twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// What follows from requests that an endpoint did not take.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pause {
+    until: Option<Instant>,
+    /// In a row.
+    times: u32,
 }
 
 impl Endpoint {
@@ -53,6 +67,7 @@ impl Endpoint {
             record: Cell::default(),
             connections: RefCell::default(),
             retired: Cell::new(false),
+            pause: Cell::default(),
         })
     }
 
@@ -77,6 +92,34 @@ impl Endpoint {
     /// Writes the record back.
     pub fn set_record(&self, record: Record) {
         self.record.set(record);
+    }
+
+    /// It took no request: no connection came about, or its proxy found no application. Others are
+    /// preferred for a while, so that a pod that stops costs each worker one retry and not one
+    /// for every request until its endpoint is withdrawn. No judgement on its conduct: that is
+    /// the outlier detection's.
+    pub fn pass_over(&self, now: Instant) {
+        let Pause { until, times } = self.pause.get();
+        // Those that were under way at the same time tell of the same refusal.
+        if until.is_some_and(|until| now < until) {
+            return;
+        }
+        let pause = FIRST_PAUSE
+            .saturating_mul(2u32.saturating_pow(times.min(16)))
+            .min(LONGEST_PAUSE);
+        self.pause.set(Pause {
+            until: now.checked_add(pause),
+            times: times.saturating_add(1),
+        });
+    }
+
+    /// It took a request.
+    pub fn takes(&self) {
+        self.pause.set(Pause::default());
+    }
+
+    fn is_passed_over(&self, now: Instant) -> bool {
+        self.pause.get().until.is_some_and(|until| now < until)
     }
 
     /// No view names it any more: what is under way finishes, idle connections close, and none
@@ -107,7 +150,7 @@ impl Candidate for Rc<Endpoint> {
     }
 
     fn available(&self, now: Instant) -> bool {
-        !self.record.get().is_ejected(now)
+        !self.record.get().is_ejected(now) && !self.is_passed_over(now)
     }
 }
 

@@ -18,6 +18,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Who called, as the server's own proxy saw it.
 pub(super) const CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
+/// On a refusal of an inbound proxy: the application got nothing of the request, or nothing that
+/// does harm when it is done again.
+const REPEATABLE: HeaderName = HeaderName::from_static("x-weft-repeatable");
+
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Request ids of clients are kept up to this length.
@@ -88,6 +92,17 @@ pub(super) fn strip_reserved(headers: &mut HeaderMap) {
     }
 }
 
+/// Marks a refusal for the caller's proxy. An application cannot: what its proxy hands on has
+/// lost its reserved fields ([`strip_reserved`]).
+pub(super) fn mark_repeatable(headers: &mut HeaderMap) {
+    headers.insert(REPEATABLE, HeaderValue::from_static("true"));
+}
+
+/// Whether a refusal was marked so.
+pub(super) fn is_repeatable(headers: &HeaderMap) -> bool {
+    headers.contains_key(REPEATABLE)
+}
+
 /// Removes from a request's trailers what may only stand in its head (RFC 9110 6.5.1): a server
 /// that merges both would take it for checked.
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
@@ -114,6 +129,7 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
 pub(super) fn strip_response(headers: &mut HeaderMap) {
     strip(headers);
     headers.remove(header::UPGRADE);
+    headers.remove(REPEATABLE);
 }
 
 fn strip(headers: &mut HeaderMap) {

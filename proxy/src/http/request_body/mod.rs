@@ -1,5 +1,5 @@
-//! Request bodies: streamed, and kept for a replay only where a retry rule applies and only up
-//! to `MAX_KEPT` bytes.
+//! Request bodies: streamed, and up to `MAX_KEPT` bytes of them kept for a replay until there is
+//! a response.
 
 use std::{
     cell::{Cell, RefCell},
@@ -94,6 +94,8 @@ struct Shared<B> {
 struct Source<B> {
     body: B,
     kept: Vec<Bytes>,
+    /// How many of them the attempt whose turn it is has sent.
+    sent: usize,
     kept_bytes: usize,
     trailers: Option<HeaderMap>,
     /// Every frame so far was kept.
@@ -103,20 +105,32 @@ struct Source<B> {
     ended: bool,
 }
 
+impl<B> Source<B> {
+    /// Lets go what was sent, where no other attempt needs it.
+    fn release(&mut self) {
+        if !self.keep && self.sent >= self.kept.len() && !self.kept.is_empty() {
+            self.complete = false;
+            self.kept = Vec::new();
+            self.sent = 0;
+        }
+    }
+}
+
 impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
-    /// `keep`: whether another attempt may come.
-    pub(super) fn new(body: B, keep: bool, bytes: Rc<Cell<u64>>, activity: Activity) -> Self {
+    /// A body from the client.
+    pub(super) fn new(body: B, bytes: Rc<Cell<u64>>, activity: Activity) -> Self {
         if body.is_end_stream() {
             return Self { shared: None };
         }
         let size = body.size_hint();
         // One that says it is too long would only be kept in vain.
-        let keep = keep && size.lower() <= MAX_KEPT as u64;
+        let keep = size.lower() <= MAX_KEPT as u64;
         Self {
             shared: Some(Rc::new(Shared {
                 source: RefCell::new(Source {
                     body,
                     kept: Vec::new(),
+                    sent: 0,
                     kept_bytes: 0,
                     trailers: None,
                     complete: true,
@@ -138,14 +152,23 @@ impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
             .is_none_or(|shared| shared.source.borrow().complete)
     }
 
+    /// There is a response to hand on: no other attempt comes, and nothing more is kept.
+    pub(super) fn settle(&self) {
+        if let Some(shared) = &self.shared {
+            let mut source = shared.source.borrow_mut();
+            source.keep = false;
+            source.release();
+        }
+    }
+
     /// The body of the next attempt; earlier ones end.
     pub(super) fn attempt(&self) -> RequestBody<B> {
         RequestBody {
             part: self.shared.clone().map(|shared| {
                 shared.turn.set(shared.turn.get() + 1);
+                shared.source.borrow_mut().sent = 0;
                 Part {
                     turn: shared.turn.get(),
-                    position: 0,
                     trailers_sent: false,
                     shared,
                 }
@@ -164,7 +187,6 @@ pub(crate) struct RequestBody<B = Incoming> {
 struct Part<B> {
     shared: Rc<Shared<B>>,
     turn: u32,
-    position: usize,
     trailers_sent: bool,
 }
 
@@ -188,9 +210,10 @@ where
         }
         let mut source = part.shared.source.borrow_mut();
         let source = &mut *source;
-        if let Some(kept) = source.kept.get(part.position) {
-            part.position += 1;
-            return Poll::Ready(Some(Ok(Frame::data(kept.clone()))));
+        if let Some(kept) = source.kept.get(source.sent).cloned() {
+            source.sent += 1;
+            source.release();
+            return Poll::Ready(Some(Ok(Frame::data(kept))));
         }
         if let Some(trailers) = source.trailers.as_ref().filter(|_| !part.trailers_sent) {
             part.trailers_sent = true;
@@ -219,12 +242,12 @@ where
                 source.kept_bytes = source.kept_bytes.saturating_add(length);
                 if source.keep && source.kept_bytes <= MAX_KEPT {
                     source.kept.push(data.clone());
-                    part.position += 1;
+                    source.sent += 1;
                 } else {
                     source.keep = false;
                     source.complete = false;
                     source.kept = Vec::new();
-                    part.position = 0;
+                    source.sent = 0;
                 }
             }
             None => {
@@ -242,18 +265,22 @@ where
     fn is_end_stream(&self) -> bool {
         self.part.as_ref().is_none_or(|part| {
             let source = part.shared.source.borrow();
-            let sent = part.position >= source.kept.len()
+            let sent = source.sent >= source.kept.len()
                 && (source.trailers.is_none() || part.trailers_sent);
             sent && (source.ended || source.body.is_end_stream())
         })
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.part {
-            None => SizeHint::with_exact(0),
-            // What is left to send, while that is all.
-            Some(part) if part.position == 0 => part.shared.size,
-            Some(_) => SizeHint::default(),
+        let Some(part) = &self.part else {
+            return SizeHint::with_exact(0);
+        };
+        // What is left to send, while that is all.
+        let source = part.shared.source.borrow();
+        if source.sent == 0 && source.complete {
+            part.shared.size
+        } else {
+            SizeHint::default()
         }
     }
 }

@@ -9,11 +9,11 @@ use super::{Activity, MAX_KEPT, RequestBody, RequestBodyError, Upload};
 
 type Boxed = http_body_util::combinators::UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
-fn upload(frames: Vec<Frame<Bytes>>, keep: bool) -> (Upload<Boxed>, Rc<Cell<u64>>) {
+fn upload(frames: Vec<Frame<Bytes>>) -> (Upload<Boxed>, Rc<Cell<u64>>) {
     let bytes = Rc::new(Cell::new(0));
     let body = StreamBody::new(futures::stream::iter(frames.into_iter().map(Ok))).boxed_unsync();
     (
-        Upload::new(body, keep, bytes.clone(), Activity::new(Instant::now())),
+        Upload::new(body, bytes.clone(), Activity::new(Instant::now())),
         bytes,
     )
 }
@@ -34,7 +34,7 @@ async fn a_kept_body_is_sent_again_whole() {
     let mut trailers = HeaderMap::new();
     trailers.insert("x-sum", "1".parse().unwrap());
     let frames = vec![data("one "), data("two"), Frame::trailers(trailers.clone())];
-    let (upload, bytes) = upload(frames, true);
+    let (upload, bytes) = upload(frames);
     for _ in 0..3 {
         let (text, read_trailers) = read(upload.attempt()).await.unwrap();
         assert_eq!(text, "one two");
@@ -46,7 +46,7 @@ async fn a_kept_body_is_sent_again_whole() {
 
 #[tokio::test]
 async fn an_attempt_that_stopped_midway_is_continued_by_the_next() {
-    let (upload, _) = upload(vec![data("one "), data("two")], true);
+    let (upload, _) = upload(vec![data("one "), data("two")]);
     let mut first = upload.attempt();
     first.frame().await.unwrap().unwrap();
     assert_eq!(read(upload.attempt()).await.unwrap().0, "one two");
@@ -57,19 +57,33 @@ async fn an_attempt_that_stopped_midway_is_continued_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_kept_can_be_replayed_until_it_is_touched() {
-    let (upload, _) = upload(vec![data("one")], false);
-    drop(upload.attempt());
+async fn after_the_response_nothing_is_kept_and_the_rest_is_sent() {
+    let (upload, _) = upload(vec![data("one "), data("two")]);
+    let mut first = upload.attempt();
+    first.frame().await.unwrap().unwrap();
     assert!(upload.can_replay());
-    assert_eq!(read(upload.attempt()).await.unwrap().0, "one");
+    upload.settle();
     assert!(!upload.can_replay());
+    assert_eq!(read(first).await.unwrap().0, "two");
+}
+
+#[tokio::test]
+async fn a_replay_is_finished_after_the_response() {
+    let (upload, _) = upload(vec![data("one "), data("two "), data("three")]);
+    let mut first = upload.attempt();
+    first.frame().await.unwrap().unwrap();
+    first.frame().await.unwrap().unwrap();
+    let mut second = upload.attempt();
+    second.frame().await.unwrap().unwrap();
+    upload.settle();
+    assert_eq!(read(second).await.unwrap().0, "two three");
 }
 
 #[tokio::test]
 async fn a_long_body_is_not_kept() {
     let chunk = Frame::data(Bytes::from(vec![b'x'; MAX_KEPT / 2 + 1]));
     let again = Frame::data(Bytes::from(vec![b'x'; MAX_KEPT / 2 + 1]));
-    let (upload, bytes) = upload(vec![chunk, again, data("end")], true);
+    let (upload, bytes) = upload(vec![chunk, again, data("end")]);
     let (text, _) = read(upload.attempt()).await.unwrap();
     assert_eq!(text.len() as u64, bytes.get());
     assert!(text.ends_with("end"));
@@ -80,7 +94,6 @@ async fn a_long_body_is_not_kept() {
 fn a_request_without_a_body_has_none_to_keep() {
     let upload = Upload::new(
         Full::new(Bytes::new()),
-        true,
         Rc::default(),
         Activity::new(Instant::now()),
     );
@@ -94,7 +107,6 @@ fn a_request_without_a_body_has_none_to_keep() {
 fn a_known_length_is_handed_on() {
     let upload = Upload::new(
         Full::new(Bytes::from_static(b"hello")),
-        true,
         Rc::default(),
         Activity::new(Instant::now()),
     );

@@ -125,14 +125,46 @@ fn what_was_never_sent_is_retried_whatever_the_method() {
 }
 
 #[test]
-fn without_a_rule_another_endpoint_is_tried_twice_at_most() {
+fn without_a_rule_other_endpoints_are_tried_at_once_and_five_times_at_most() {
     let mut retries = Retries::new(None, Method::POST, false);
     assert_eq!(
         retries.after_failure(&no_connection(), false),
         Next::Again(Duration::ZERO)
     );
-    assert!(is_again(retries.after_failure(&no_connection(), false)));
+    let mut waited = Duration::ZERO;
+    for _ in 0..4 {
+        match retries.after_failure(&no_connection(), false) {
+            Next::Again(wait) => waited += wait,
+            Next::Stop => panic!("stopped early"),
+        }
+    }
+    assert!(waited <= Duration::from_millis(375), "{waited:?}");
     assert_eq!(retries.after_failure(&no_connection(), false), Next::Stop);
+}
+
+#[test]
+fn connections_that_time_out_are_not_waited_for_five_times() {
+    let timeout = Failure::Upstream(UpstreamError::Dial(
+        crate::upstream::pool::DialError::Timeout(
+            ([127, 0, 0, 1], 1).into(),
+            Duration::from_secs(1),
+        ),
+    ));
+    let mut retries = Retries::new(None, Method::POST, false);
+    let again = std::iter::repeat_with(|| retries.after_failure(&timeout, false));
+    assert_eq!(again.take(6).filter(|next| is_again(*next)).count(), 3);
+}
+
+#[test]
+fn what_a_proxy_refused_for_its_application_is_tried_elsewhere_before_a_rule_counts_it() {
+    let rule = on(&[RetryOn::Status(503)]);
+    let headers = HeaderMap::new();
+    let mut refused = Retries::new(Some(&rule), Method::GET, false);
+    let mut next = || refused.after_refusal(StatusCode::SERVICE_UNAVAILABLE, &headers);
+    assert_eq!(next(), Next::Again(Duration::ZERO));
+    // Four more of its own, and the two of the rule.
+    assert_eq!((0..6).filter(|_| is_again(next())).count(), 6);
+    assert_eq!(next(), Next::Stop);
 }
 
 #[test]

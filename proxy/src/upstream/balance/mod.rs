@@ -22,7 +22,7 @@ pub trait Candidate {
     fn outstanding(&self) -> u32;
     /// The expected wait for one more request, in seconds; see [`PeakEwma::cost`].
     fn cost(&self, now: Instant) -> f64;
-    /// Whether it is not ejected.
+    /// Whether it is neither ejected nor passed over.
     fn available(&self, now: Instant) -> bool;
 }
 
