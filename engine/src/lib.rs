@@ -16,6 +16,9 @@
 // The contract between operator and proxy.
 pub mod documents;
 
+// What a proxy says back: which of them it has active.
+pub mod report;
+
 // What is wrong with an input, for people and for machines.
 pub mod problem;
 

@@ -1,4 +1,8 @@
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -35,6 +39,14 @@ pub struct MeshArguments {
     /// Where /metrics, /healthz and /readyz are served. Default: nowhere.
     #[arg(long, env = "WEFT_METRICS")]
     pub metrics: Option<SocketAddr>,
+    /// Where proxies report what they have active, over mesh TLS. Default: nowhere, and they are
+    /// not asked.
+    #[arg(long, env = "WEFT_REPORTS")]
+    pub reports: Option<SocketAddr>,
+    /// The address by which proxies reach --reports, if that listens on every address: the pod's
+    /// own.
+    #[arg(long, env = "WEFT_REPORTS_IP")]
+    pub reports_ip: Option<IpAddr>,
 }
 
 /// `weft-operator standalone`.

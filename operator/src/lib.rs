@@ -20,6 +20,9 @@ pub mod reconcile;
 /// Where documents go.
 pub mod publish;
 
+/// What proxies say that they have active.
+pub mod reports;
+
 /// Where statuses go.
 pub mod status;
 

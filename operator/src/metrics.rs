@@ -51,6 +51,26 @@ pub struct Metrics {
     pub authority_expiry: Gauge,
     /// What the webhooks answered.
     pub admissions: Family<Admission, Counter>,
+    /// Proxies, by how they stand to what is published.
+    pub proxies: Family<ProxyState, Gauge>,
+    /// Reports of proxies, by what became of them.
+    pub reports: Family<ReportResult, Counter>,
+    /// Time from a document's publication until a proxy said that it is active.
+    pub activation_seconds: Histogram,
+}
+
+/// How a proxy stands to what is published.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ProxyState {
+    /// `current`, `behind`, `refusing`, or `silent`.
+    pub state: &'static str,
+}
+
+/// What became of a report.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReportResult {
+    /// `taken`, `incomplete`, `not_leading`, …
+    pub result: &'static str,
 }
 
 /// An answer of a webhook.
@@ -100,6 +120,10 @@ impl Metrics {
             identity_failures: Counter::default(),
             authority_expiry: Gauge::default(),
             admissions: Family::default(),
+            proxies: Family::default(),
+            reports: Family::default(),
+            // 5 ms to 82 s.
+            activation_seconds: Histogram::new(exponential_buckets(0.005, 2.0, 15)),
         };
         // A counter's `_total` is added by the encoding.
         registry.register(
@@ -186,6 +210,21 @@ impl Metrics {
             "admissions",
             "Answers of the webhooks",
             metrics.admissions.clone(),
+        );
+        registry.register(
+            "proxies",
+            "Proxies by how they stand to what is published",
+            metrics.proxies.clone(),
+        );
+        registry.register(
+            "reports",
+            "Reports of proxies by what became of them",
+            metrics.reports.clone(),
+        );
+        registry.register(
+            "activation_seconds",
+            "Time from a document's publication until a proxy said that it is active",
+            metrics.activation_seconds.clone(),
         );
         Self {
             registry: Arc::new(registry),

@@ -7,6 +7,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use weft_crds::Settings;
+use weft_engine::{
+    documents::ReportTo,
+    identity::{SpiffeId, SpiffeIdError},
+};
 
 use crate::{
     cli::{Arguments, ClusterArguments, MeshArguments, StandaloneArguments, WorldArguments},
@@ -15,6 +19,7 @@ use crate::{
     metrics::Metrics,
     publish::{ConfigMaps, Files, Ledger, PublishError},
     reconcile::{Joining, Parts, Reconciler, Summary},
+    reports::{self, Told},
     serve::{ListenError, serve},
     source::{self, Change, WatchedDirectory, watch_directory},
     status::{StatusApi, StatusError, StatusFiles},
@@ -23,6 +28,9 @@ use crate::{
 
 /// How long everything has to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// The operator's service account, whose name its certificate carries.
+const ACCOUNT: &str = "weft-operator";
 
 /// Why the operator ended, other than by being told to.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +57,15 @@ pub enum RunError {
     /// No directory to write statuses to.
     #[error("--out: {0}")]
     Statuses(#[from] StatusError),
-    /// The metrics address.
+    /// Proxies could not find it.
+    #[error(
+        "--reports {0}: proxies need an address that leads here; give --reports-ip (in a pod, its own)"
+    )]
+    NoAddress(SocketAddr),
+    /// The operator's own name is none.
+    #[error("--trust-domain or --namespace: {0}")]
+    Name(#[from] SpiffeIdError),
+    /// An address to listen on.
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// No way to an API server.
@@ -87,7 +103,7 @@ async fn standalone(arguments: StandaloneArguments) -> Result<(), RunError> {
         path: arguments.manifests.display().to_string(),
         source,
     })?;
-    let shared = Shared::new(&arguments.mesh, "weft-system");
+    let shared = Shared::new(&arguments.mesh, "weft-system")?;
     let files = Files::new(&arguments.out)?;
     let ledger = files.survey()?;
     let statuses = StatusFiles::new(&arguments.out)?;
@@ -107,6 +123,9 @@ async fn standalone(arguments: StandaloneArguments) -> Result<(), RunError> {
         shared.metrics.clone(),
     );
     tasks.spawn(keeper.run(stop.clone()));
+    let reports = shared
+        .listen(&arguments.mesh, &news, &mut tasks, &stop)
+        .await?;
 
     let (sender, changes) = mpsc::channel::<Change>(source::QUEUE);
     let watched = WatchedDirectory::new(&arguments.manifests);
@@ -124,6 +143,7 @@ async fn standalone(arguments: StandaloneArguments) -> Result<(), RunError> {
         joining: Joining::All,
         wanted: shared.wanted,
         authority: news.authority,
+        reports,
         summary: shared.summary,
         ready: shared.ready,
     });
@@ -139,7 +159,7 @@ async fn cluster(arguments: ClusterArguments) -> Result<(), RunError> {
         .map_err(|error| RunError::Client(Box::new(error)))?;
     let client =
         kube::Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))?;
-    let shared = Shared::new(&arguments.mesh, &arguments.namespace);
+    let shared = Shared::new(&arguments.mesh, &arguments.namespace)?;
     let (term, leadership) = Leadership::new();
 
     let mut tasks = JoinSet::new();
@@ -166,6 +186,9 @@ async fn cluster(arguments: ClusterArguments) -> Result<(), RunError> {
         shared.metrics.clone(),
     );
     tasks.spawn(keeper.run(stop.clone()));
+    let reports = shared
+        .listen(&arguments.mesh, &news, &mut tasks, &stop)
+        .await?;
     shared
         .admit(&arguments, &client, &leadership, &mut tasks, &stop)
         .await?;
@@ -189,6 +212,7 @@ async fn cluster(arguments: ClusterArguments) -> Result<(), RunError> {
         joining: Joining::Labelled,
         wanted: shared.wanted,
         authority: news.authority,
+        reports,
         summary: shared.summary,
         ready: shared.ready,
     });
@@ -213,20 +237,44 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(mesh: &MeshArguments, root_namespace: &str) -> Self {
-        Self {
+    fn new(mesh: &MeshArguments, root_namespace: &str) -> Result<Self, RunError> {
+        Ok(Self {
             metrics: Metrics::new(),
             settings: Settings {
                 trust_domain: mesh.trust_domain.clone(),
                 cluster_domain: mesh.cluster_domain.clone(),
                 root_namespace: root_namespace.to_owned(),
                 trust_bundle: String::new(),
+                report_to: report_to(mesh, root_namespace)?,
             },
             wanted: watch::channel(None).0,
             summary: watch::channel(None).0,
             ready: watch::channel(false).0,
             admits: watch::channel(true).0,
-        }
+        })
+    }
+
+    /// Serves the reports of proxies, where they are asked.
+    async fn listen(
+        &self,
+        mesh: &MeshArguments,
+        news: &KeeperNews,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Result<Option<mpsc::Receiver<Told>>, RunError> {
+        let (Some(address), Some(ours)) = (mesh.reports, &self.settings.report_to) else {
+            return Ok(None);
+        };
+        let (reports, serve) = reports::listen(
+            address,
+            ours.identity.clone(),
+            news.authority.clone(),
+            self.metrics.clone(),
+            stop.clone(),
+        )
+        .await?;
+        tasks.spawn(serve);
+        Ok(Some(reports))
     }
 
     fn keeper_settings(&self, mesh: &MeshArguments, recheck: Duration) -> KeeperSettings {
@@ -303,6 +351,21 @@ impl Shared {
         ));
         Ok(())
     }
+}
+
+/// Where proxies report, and whom they expect there.
+fn report_to(mesh: &MeshArguments, namespace: &str) -> Result<Option<ReportTo>, RunError> {
+    let Some(listen) = mesh.reports else {
+        return Ok(None);
+    };
+    let ip = mesh.reports_ip.unwrap_or(listen.ip());
+    if ip.is_unspecified() || listen.port() == 0 {
+        return Err(RunError::NoAddress(listen));
+    }
+    Ok(Some(ReportTo {
+        address: SocketAddr::new(ip, listen.port()),
+        identity: SpiffeId::new(&mesh.trust_domain, namespace, ACCOUNT)?,
+    }))
 }
 
 /// Prints the one line that says that documents and identities are there.

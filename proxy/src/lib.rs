@@ -28,6 +28,9 @@ pub mod config;
 /// Who this workload is, and who a peer must prove to be.
 pub mod identity;
 
+/// What is active, told to the operator.
+pub mod report;
+
 /// Stopping without losing a request.
 pub mod drain;
 

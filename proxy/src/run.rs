@@ -25,6 +25,7 @@ use crate::{
     identity::{IdentityStore, Reloader},
     listen::{self, Door, ListenError},
     observe::{AccessLog, Metrics, Recorder, families::ACCESS_LOG_DROPPED},
+    report::Reporter,
     worker::Worker,
 };
 
@@ -105,6 +106,18 @@ async fn control_thread(
         ));
     }
     tokio::spawn(drain_on_signal(drain.clone()));
+    if bootstrap.pod.is_empty() {
+        tracing::info!("no --pod: what is active is not told to the operator");
+    } else {
+        let reporter = Reporter::new(
+            bootstrap.pod.clone(),
+            config.clone(),
+            identity.clone(),
+            drain.clone(),
+            recorder,
+        );
+        tokio::spawn(reporter.run());
+    }
 
     tokio::select! {
         () = drain.started() => return Ok(()),

@@ -14,6 +14,7 @@ pub(super) fn lower(world: &World, lowered: &mut Lowered) {
         client_policy: client_policy::mesh(world, lowered),
         mtls: mtls::mesh(world, Some(lowered)),
         authorization: inbound::authorization(world, [&Target::Mesh], lowered),
+        report_to: settings.report_to.clone(),
     };
     lowered
         .documents

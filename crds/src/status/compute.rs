@@ -5,7 +5,7 @@
 
 use weft_engine::problem::{Code, Problem, Severity};
 
-use super::{AncestorRef, AncestorStatus, Condition, ProxyCounts, Status};
+use super::{AncestorRef, AncestorStatus, Condition, Programmed, ProxyCounts, Status};
 use crate::CONTROLLER;
 
 /// What a status is computed from.
@@ -17,7 +17,7 @@ pub struct Input<'a> {
     pub problems: &'a [Problem],
     /// Its targets, and whether each was found.
     pub targets: &'a [(AncestorRef, bool)],
-    /// Whether its documents are published.
+    /// How far its documents have come.
     pub programmed: Programmed,
     /// The status that stands now.
     pub previous: Option<&'a Status>,
@@ -25,22 +25,11 @@ pub struct Input<'a> {
     pub now: &'a str,
 }
 
-/// How far an object's documents have come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Programmed {
-    /// Not all are published yet.
-    Pending,
-    /// All are published; proxies that report, if any do.
-    Published(Option<ProxyCounts>),
-    /// They cannot be published; why.
-    Failed(String),
-}
-
 /// One condition before it has its times.
-struct Verdict {
-    status: bool,
-    reason: &'static str,
-    message: String,
+pub(super) struct Verdict {
+    pub(super) status: bool,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
 }
 
 /// The status that an object should have. Equal to the previous one when nothing changed, so
@@ -48,7 +37,7 @@ struct Verdict {
 pub fn compute(input: &Input<'_>) -> Status {
     let accepted = accepted(input.problems);
     let resolved = resolved(input.problems);
-    let programmed = programmed(&input.programmed, &accepted);
+    let programmed = input.programmed.verdict(&accepted);
     // The first that does not hold says why the whole does not.
     let ready = [&accepted, &resolved, &programmed]
         .into_iter()
@@ -67,8 +56,7 @@ pub fn compute(input: &Input<'_>) -> Status {
             },
         );
     // What does not come right by waiting is stalled; what is only under way is reconciling.
-    let waits =
-        matches!(input.programmed, Programmed::Pending) && accepted.status && resolved.status;
+    let waits = input.programmed.is_under_way() && accepted.status && resolved.status;
     let extra = (!ready.status).then(|| {
         let kind = if waits { "Reconciling" } else { "Stalled" };
         let verdict = Verdict {
@@ -96,13 +84,13 @@ pub fn compute(input: &Input<'_>) -> Status {
         observed_generation: Some(input.generation),
         conditions,
         targets: Some(format!("{found}/{}", input.targets.len())),
-        programmed: Some(match &input.programmed {
-            Programmed::Published(Some(counts)) => format!("{}/{}", counts.active, counts.total),
-            _ => "-".to_owned(),
-        }),
+        programmed: Some(input.programmed.shown()),
         ancestors: ancestors(input),
         proxies: match &input.programmed {
-            Programmed::Published(counts) => counts.clone(),
+            Programmed::Reached(reach) => Some(ProxyCounts {
+                active: reach.active.try_into().unwrap_or(i32::MAX),
+                total: reach.total.try_into().unwrap_or(i32::MAX),
+            }),
             _ => None,
         },
     }
@@ -137,37 +125,6 @@ fn resolved(problems: &[Problem]) -> Verdict {
         "ResolvedRefs",
         "every reference was found",
     )
-}
-
-fn programmed(programmed: &Programmed, accepted: &Verdict) -> Verdict {
-    match programmed {
-        Programmed::Pending => Verdict {
-            status: false,
-            reason: "Pending",
-            message: "its documents are being published".to_owned(),
-        },
-        Programmed::Failed(why) => Verdict {
-            status: false,
-            reason: "PublishFailed",
-            message: clipped(why),
-        },
-        Programmed::Published(Some(counts)) if counts.active < counts.total => Verdict {
-            // Proxies come and go; those that are late keep their last good config.
-            status: true,
-            reason: "PartiallyProgrammed",
-            message: format!("active on {} of {} proxies", counts.active, counts.total),
-        },
-        Programmed::Published(_) if !accepted.status => Verdict {
-            status: false,
-            reason: accepted.reason,
-            message: accepted.message.clone(),
-        },
-        Programmed::Published(_) => Verdict {
-            status: true,
-            reason: "Programmed",
-            message: "its documents are published".to_owned(),
-        },
-    }
 }
 
 fn refusal(problems: &[Problem], codes: &[Code], good: &'static str, message: &str) -> Verdict {
@@ -213,7 +170,7 @@ fn said(problem: &Problem) -> String {
     clipped(&format!("{place}{}; {}", problem.message, problem.fix))
 }
 
-fn clipped(text: &str) -> String {
+pub(super) fn clipped(text: &str) -> String {
     match text.char_indices().nth(MESSAGE) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),

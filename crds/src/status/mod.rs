@@ -1,6 +1,7 @@
 //! What became of an object: conditions that kstatus, Argo CD and Flux understand.
 
 mod compute;
+mod programmed;
 
 #[cfg(test)]
 mod tests;
@@ -8,7 +9,8 @@ mod tests;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use compute::{Input, Programmed, compute};
+pub use compute::{Input, compute};
+pub use programmed::{Laggard, NAMED, Programmed, Reach};
 
 /// The status of all three kinds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +31,8 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub targets: Option<String>,
-    /// How many proxies have it active: `12/12`; `-` where no proxy reports.
+    /// How many proxies have it active, of those that have loaded a document which it has a say
+    /// in: `12/12`; `-` where proxies do not report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub programmed: Option<String>,
@@ -113,15 +116,12 @@ pub struct AncestorRef {
     pub port: Option<i32>,
 }
 
-/// Proxies that have the object's documents active.
+/// Proxies that have the object active.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyCounts {
-    /// Proxies whose active digest is this one.
+    /// Proxies that have this generation active.
     pub active: i32,
-    /// Proxies that should have it.
+    /// Proxies that have loaded a document which the object has a say in.
     pub total: i32,
-    /// The digest.
-    #[schemars(length(max = 64))]
-    pub digest: String,
 }

@@ -1,6 +1,6 @@
 use weft_engine::problem::{Code, Problem, Severity};
 
-use super::{AncestorRef, Input, Programmed, ProxyCounts, Status, compute};
+use super::{AncestorRef, Input, Laggard, Programmed, Reach, Status, compute};
 
 const BEFORE: &str = "2026-01-02T03:04:05Z";
 const LATER: &str = "2026-01-02T03:05:00Z";
@@ -49,7 +49,7 @@ fn is(status: &str, reason: &str) -> Option<(String, String)> {
 
 #[test]
 fn a_published_object_is_ready_and_neither_reconciling_nor_stalled() {
-    let status = status(&[], Programmed::Published(None), None);
+    let status = status(&[], Programmed::Published, None);
     assert_eq!(shown(&status, "Ready"), is("True", "Programmed"));
     assert_eq!(shown(&status, "Accepted"), is("True", "Accepted"));
     assert_eq!(shown(&status, "ResolvedRefs"), is("True", "ResolvedRefs"));
@@ -68,7 +68,7 @@ fn what_is_under_way_is_reconciling_and_what_needs_a_hand_is_stalled() {
     assert_eq!(shown(&pending, "Stalled"), None);
 
     let broken = [problem(Severity::Error, Code::BackendNotFound)];
-    let broken = status(&broken, Programmed::Published(None), None);
+    let broken = status(&broken, Programmed::Published, None);
     assert_eq!(shown(&broken, "Ready"), is("False", "BackendNotFound"));
     assert_eq!(shown(&broken, "Stalled"), is("True", "BackendNotFound"));
     assert_eq!(shown(&broken, "Reconciling"), None);
@@ -85,7 +85,7 @@ fn what_is_under_way_is_reconciling_and_what_needs_a_hand_is_stalled() {
 #[test]
 fn a_refused_object_is_not_accepted_and_not_programmed() {
     let refused = [problem(Severity::Error, Code::Invalid)];
-    let refused = status(&refused, Programmed::Published(None), None);
+    let refused = status(&refused, Programmed::Published, None);
     for kind in ["Ready", "Accepted", "Programmed"] {
         assert_eq!(shown(&refused, kind), is("False", "Invalid"), "{kind}");
     }
@@ -94,24 +94,24 @@ fn a_refused_object_is_not_accepted_and_not_programmed() {
 #[test]
 fn an_overridden_policy_is_ready_and_says_so() {
     let lost = [problem(Severity::Warning, Code::Overridden)];
-    let lost = status(&lost, Programmed::Published(None), None);
+    let lost = status(&lost, Programmed::Published, None);
     assert_eq!(shown(&lost, "Ready"), is("True", "Overridden"));
 }
 
 #[test]
 fn an_unchanged_object_has_an_equal_status_later() {
     for problems in [vec![], vec![problem(Severity::Error, Code::Invalid)]] {
-        let before = status(&problems, Programmed::Published(None), None);
-        let after = status(&problems, Programmed::Published(None), Some(&before));
+        let before = status(&problems, Programmed::Published, None);
+        let after = status(&problems, Programmed::Published, Some(&before));
         assert_eq!(before, after);
     }
 }
 
 #[test]
 fn only_a_changed_status_changes_the_time() {
-    let before = status(&[], Programmed::Published(None), None);
+    let before = status(&[], Programmed::Published, None);
     let broken = [problem(Severity::Error, Code::BackendNotFound)];
-    let after = status(&broken, Programmed::Published(None), Some(&before));
+    let after = status(&broken, Programmed::Published, Some(&before));
     let time = |kind: &str| {
         let condition = after.conditions.iter().find(|c| c.kind == kind);
         condition.map(|c| c.last_transition_time.clone()).unwrap()
@@ -120,19 +120,98 @@ fn only_a_changed_status_changes_the_time() {
     assert_eq!(time("Accepted"), BEFORE);
 }
 
-#[test]
-fn proxies_that_are_late_are_counted() {
-    let counts = ProxyCounts {
-        active: 11,
-        total: 12,
-        digest: "d".to_owned(),
+fn reached(active: usize, total: usize, waiting: &[(&str, Option<&str>)]) -> Programmed {
+    let laggard = |(proxy, refuses): &(&str, Option<&str>)| Laggard {
+        proxy: (*proxy).to_owned(),
+        refuses: refuses.map(str::to_owned),
     };
-    let status = status(&[], Programmed::Published(Some(counts)), None);
-    assert_eq!(status.programmed.as_deref(), Some("11/12"));
+    Programmed::Reached(Reach {
+        active,
+        total,
+        waiting: waiting.iter().map(laggard).collect(),
+    })
+}
+
+fn message<'s>(status: &'s Status, kind: &str) -> &'s str {
+    let condition = status.conditions.iter().find(|c| c.kind == kind);
+    condition.map_or("", |condition| &condition.message)
+}
+
+#[test]
+fn an_object_is_programmed_when_every_proxy_has_it_active() {
+    let status = status(&[], reached(12, 12, &[]), None);
+    assert_eq!(shown(&status, "Programmed"), is("True", "Programmed"));
+    assert_eq!(shown(&status, "Ready"), is("True", "Programmed"));
+    assert_eq!(message(&status, "Programmed"), "active on 12 of 12 proxies");
+    assert_eq!(status.programmed.as_deref(), Some("12/12"));
+    let counts = status.proxies.as_ref().map(|p| (p.active, p.total));
+    assert_eq!(counts, Some((12, 12)));
+}
+
+#[test]
+fn what_no_proxy_has_loaded_is_programmed_as_published() {
+    let status = status(&[], reached(0, 0, &[]), None);
+    assert_eq!(shown(&status, "Programmed"), is("True", "Programmed"));
+    let said = message(&status, "Programmed");
+    assert_eq!(said, "published; loaded by no proxy yet");
+}
+
+#[test]
+fn a_proxy_that_is_late_is_named_and_waited_for() {
+    let late = [("shop/reviews-0", None)];
+    let status = status(&[], reached(2, 3, &late), None);
+    let short = is("False", "PartiallyProgrammed");
+    assert_eq!(shown(&status, "Programmed"), short);
+    assert_eq!(shown(&status, "Ready"), short);
     assert_eq!(
-        shown(&status, "Programmed"),
+        shown(&status, "Reconciling"),
         is("True", "PartiallyProgrammed")
     );
+    assert_eq!(shown(&status, "Stalled"), None);
+    assert_eq!(
+        message(&status, "Programmed"),
+        "active on 2 of 3 proxies; waiting for shop/reviews-0"
+    );
+    assert_eq!(status.programmed.as_deref(), Some("2/3"));
+}
+
+#[test]
+fn many_that_are_late_are_named_in_part() {
+    let late = [("a/1", None), ("a/2", None), ("a/3", None), ("a/4", None)];
+    let status = status(&[], reached(2, 40, &late), None);
+    assert_eq!(
+        message(&status, "Programmed"),
+        "active on 2 of 40 proxies; waiting for a/1, a/2, a/3 and 35 more"
+    );
+}
+
+#[test]
+fn a_proxy_that_refuses_is_not_waited_for() {
+    let refusing = [("shop/reviews-0", Some("upgrade the proxy"))];
+    let status = status(&[], reached(2, 3, &refusing), None);
+    assert_eq!(shown(&status, "Programmed"), is("False", "RefusedByProxy"));
+    assert_eq!(shown(&status, "Stalled"), is("True", "RefusedByProxy"));
+    assert!(
+        message(&status, "Ready").contains("shop/reviews-0 (refuses it: upgrade the proxy)"),
+        "{}",
+        message(&status, "Ready")
+    );
+}
+
+#[test]
+fn a_refused_object_stays_so_however_far_its_last_good_meaning_came() {
+    let refused = [problem(Severity::Error, Code::Invalid)];
+    let status = status(&refused, reached(1, 3, &[("a/1", None)]), None);
+    assert_eq!(shown(&status, "Programmed"), is("False", "Invalid"));
+    assert_eq!(shown(&status, "Stalled"), is("True", "Invalid"));
+}
+
+#[test]
+fn a_new_leader_that_has_heard_nobody_claims_nothing() {
+    let status = status(&[], Programmed::Unheard, None);
+    assert_eq!(shown(&status, "Programmed"), is("False", "Pending"));
+    assert_eq!(shown(&status, "Reconciling"), is("True", "Pending"));
+    assert_eq!(status.programmed.as_deref(), Some("-"));
 }
 
 #[test]
@@ -140,7 +219,7 @@ fn a_message_stays_within_what_the_schema_takes() {
     let mut long = problem(Severity::Error, Code::Invalid);
     long.message = "é".repeat(50_000);
     let many = vec![long; 40];
-    let status = status(&many, Programmed::Published(None), None);
+    let status = status(&many, Programmed::Published, None);
     assert!(
         status
             .conditions

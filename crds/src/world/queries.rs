@@ -140,6 +140,19 @@ impl World {
         })
     }
 
+    /// The service account that a Pod runs as; `None`: there is no such Pod.
+    pub fn account_of_pod(&self, namespace: &str, pod: &str) -> Option<&str> {
+        let name = (namespace.to_owned(), pod.to_owned());
+        let pod = self.inventory.pods.get(&name)?;
+        Some(&pod.service_account)
+    }
+
+    /// How many Pods have a proxy.
+    pub fn meshed_pods(&self) -> usize {
+        let pods = self.inventory.pods.values();
+        pods.filter(|pod| pod.meshed).count()
+    }
+
     /// Differs from an earlier answer whenever [`Self::service_accounts`] does.
     pub fn service_accounts_version(&self) -> u64 {
         self.inventory.accounts.version()

@@ -1,5 +1,7 @@
 //! What the mesh is called and trusts.
 
+use weft_engine::documents::ReportTo;
+
 /// What the mesh is called and trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -11,6 +13,8 @@ pub struct Settings {
     pub root_namespace: String,
     /// PEM certificates of the trusted roots.
     pub trust_bundle: String,
+    /// Whom proxies tell what they have active; `None`: they are not asked.
+    pub report_to: Option<ReportTo>,
 }
 
 impl Default for Settings {
@@ -20,6 +24,7 @@ impl Default for Settings {
             cluster_domain: "cluster.local".to_owned(),
             root_namespace: "weft-system".to_owned(),
             trust_bundle: String::new(),
+            report_to: None,
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Mesh-wide settings.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AuthorizationPolicy, ClientPolicy, MtlsMode};
+use crate::identity::SpiffeId;
 
 /// `mesh`: what every proxy needs before anything else.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,4 +24,17 @@ pub struct MeshDocument {
     /// AuthPolicies that target the mesh.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub authorization: Vec<AuthorizationPolicy>,
+    /// Whom proxies tell what they have active. Absent: nobody asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report_to: Option<ReportTo>,
+}
+
+/// The operator that leads, as proxies reach it. Traffic never depends on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportTo {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Who it must prove to be.
+    pub identity: SpiffeId,
 }

@@ -32,7 +32,7 @@ pub use envelope::{Document, Envelope, EnvelopeError, VERSION};
 pub use gateway::{GatewayDocument, GatewayListener};
 pub use inbound::{InboundDocument, InboundPort, MtlsMode, MtlsPolicy};
 pub use index::{INDEX_SHARDS, IndexDocument};
-pub use mesh::MeshDocument;
+pub use mesh::{MeshDocument, ReportTo};
 pub use name::{DocumentName, NameError};
 pub use route::{
     Backend, DirectResponse, HeaderChanges, HeaderMatch, HttpAction, HttpMatch, HttpRule,

@@ -121,6 +121,14 @@ impl Ledger {
             .map(|(name, _)| name)
     }
 
+    /// Every document that is stored, with its digest where that is certain.
+    pub fn digests(&self) -> impl Iterator<Item = (&DocumentName, &str)> {
+        self.stored
+            .iter()
+            .filter(|(_, entry)| !entry.gone)
+            .filter_map(|(name, entry)| Some((name, entry.digest.as_deref()?)))
+    }
+
     /// The documents of one service's endpoints, or whatever else shares a key, between two
     /// names in order.
     pub fn between<'a>(

@@ -10,6 +10,7 @@ mod ledger;
 #[cfg(test)]
 mod tests;
 
+use weft_crds::Key;
 use weft_engine::documents::{DocumentName, Envelope};
 
 pub use config_maps::ConfigMaps;
@@ -101,5 +102,21 @@ pub fn kind_of(name: &DocumentName) -> &'static str {
         DocumentName::Service(..) => "service",
         DocumentName::Endpoints(..) => "endpoints",
         DocumentName::Gateway(..) => "gateway",
+    }
+}
+
+/// The first and the last name, in order, that a key's documents can have.
+pub(crate) fn span(key: &Key) -> (DocumentName, DocumentName) {
+    let one = |name: DocumentName| (name.clone(), name);
+    match key.clone() {
+        Key::Mesh => one(DocumentName::Mesh),
+        Key::Index(shard) => one(DocumentName::Index(shard)),
+        Key::Inbound(namespace) => one(DocumentName::Inbound(namespace)),
+        Key::Service(namespace, name) => one(DocumentName::Service(namespace, name)),
+        Key::Gateway(namespace, name) => one(DocumentName::Gateway(namespace, name)),
+        Key::Endpoints(namespace, name) => (
+            DocumentName::Endpoints(namespace.clone(), name.clone(), 0),
+            DocumentName::Endpoints(namespace, name, u32::MAX),
+        ),
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     backoff,
     lease::Leadership,
     metrics::{DocumentKind, Metrics},
-    publish::{Ledger, Observation, Publisher, kind_of},
+    publish::{Ledger, Observation, Publisher, kind_of, span},
 };
 
 /// Keys whose documents are written at the same time.
@@ -50,6 +50,8 @@ pub(super) struct Documents<P> {
     first: HashSet<Key>,
     tasks: JoinSet<Written>,
     running: HashMap<Id, Key>,
+    /// What was stored, by digest, or withdrawn since the last look.
+    news: Vec<(DocumentName, Option<String>)>,
 }
 
 /// A key that is being written.
@@ -87,7 +89,18 @@ impl<P: Publisher> Documents<P> {
             first: HashSet::new(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
+            news: Vec::new(),
         }
+    }
+
+    /// What is stored, with its digest where that is certain.
+    pub(super) fn digests(&self) -> impl Iterator<Item = (&DocumentName, &str)> {
+        self.ledger.digests()
+    }
+
+    /// What was stored, by digest, or withdrawn since the last call.
+    pub(super) fn take_news(&mut self) -> Vec<(DocumentName, Option<String>)> {
+        std::mem::take(&mut self.news)
     }
 
     /// How many documents are stored.
@@ -229,23 +242,7 @@ impl<P: Publisher> Documents<P> {
 
     /// The stored documents of a key.
     fn names_of(&self, key: &Key) -> Vec<DocumentName> {
-        let (first, last) = match key.clone() {
-            Key::Mesh => (DocumentName::Mesh, DocumentName::Mesh),
-            Key::Index(shard) => (DocumentName::Index(shard), DocumentName::Index(shard)),
-            Key::Inbound(ns) => (DocumentName::Inbound(ns.clone()), DocumentName::Inbound(ns)),
-            Key::Service(ns, name) => (
-                DocumentName::Service(ns.clone(), name.clone()),
-                DocumentName::Service(ns, name),
-            ),
-            Key::Gateway(ns, name) => (
-                DocumentName::Gateway(ns.clone(), name.clone()),
-                DocumentName::Gateway(ns, name),
-            ),
-            Key::Endpoints(ns, name) => (
-                DocumentName::Endpoints(ns.clone(), name.clone(), 0),
-                DocumentName::Endpoints(ns, name, u32::MAX),
-            ),
-        };
+        let (first, last) = span(key);
         self.ledger.between(&first, &last).cloned().collect()
     }
 
@@ -332,6 +329,7 @@ impl<P: Publisher> Documents<P> {
                     .inc();
                 self.metrics.document_bytes.inc_by(bytes as u64);
                 tracing::debug!(document = %name, digest, bytes, "wrote");
+                self.news.push((name.clone(), Some(digest.clone())));
                 self.ledger.wrote(name, digest, version);
             }
             Done::Withdrew(name) => {
@@ -342,6 +340,7 @@ impl<P: Publisher> Documents<P> {
                     .inc();
                 tracing::debug!(document = %name, "withdrew");
                 self.ledger.withdrew(&name);
+                self.news.push((name, None));
             }
         }
     }

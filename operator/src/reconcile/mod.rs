@@ -13,6 +13,8 @@ mod check;
 mod documents;
 /// What waits, once each, by time.
 mod due;
+/// What proxies say that they have active.
+mod hearing;
 /// What is wrong, by where it was found.
 mod problems;
 /// From problems to what users are told.
@@ -41,6 +43,7 @@ use crate::{
     lease::Leadership,
     metrics::Metrics,
     publish::{Ledger, Publisher},
+    reports::Told,
     source::Change,
     status::StatusWriter,
 };
@@ -48,6 +51,7 @@ use crate::{
 use accounts::Accounts;
 pub use accounts::Joining;
 use documents::Documents;
+use hearing::Hearing;
 use problems::Problems;
 use statuses::{Knowledge, Statuses};
 
@@ -94,6 +98,8 @@ pub struct Parts<P, W> {
     pub wanted: watch::Sender<Wanted>,
     /// The CA, whose roots the mesh document carries.
     pub authority: watch::Receiver<Option<Arc<Authority>>>,
+    /// What proxies tell; `None`: they are not asked.
+    pub reports: Option<mpsc::Receiver<Told>>,
     /// Told once the first full lowering is written.
     pub summary: watch::Sender<Option<Summary>>,
     /// Told when this operator is of use: the leader when its first full lowering is written,
@@ -106,6 +112,7 @@ pub struct Reconciler<P, W> {
     world: World,
     documents: Documents<P>,
     statuses: Statuses<W>,
+    hearing: Hearing,
     problems: Problems,
     accounts: Accounts,
     accounts_due: Option<Instant>,
@@ -137,6 +144,7 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                 parts.leadership.clone(),
                 parts.metrics.clone(),
             ),
+            hearing: Hearing::new(parts.reports, parts.metrics.clone()),
             problems: Problems::default(),
             accounts: Accounts::new(parts.joining, parts.wanted),
             accounts_due: None,
@@ -170,6 +178,13 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                 }
                 Some(key) = self.documents.finish() => self.name_objects_of(&key),
                 () = self.statuses.finish() => {}
+                told = self.hearing.next() => {
+                    self.hearing.take(told, &self.world);
+                    for _ in 1..BATCH {
+                        let Some(told) = self.hearing.more() else { break };
+                        self.hearing.take(told, &self.world);
+                    }
+                }
                 () = sleep_until(wake) => {}
                 () = self.leadership.changed() => {}
                 Ok(()) = self.authority.changed() => {}
@@ -185,7 +200,11 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
             wake = wake.min(at);
         }
         if self.writing {
-            for at in [self.documents.next(), self.statuses.next()] {
+            for at in [
+                self.documents.next(),
+                self.statuses.next(),
+                self.hearing.wake(),
+            ] {
                 wake = wake.min(at.unwrap_or(wake));
             }
         }
@@ -212,6 +231,9 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                 self.accounts.see_gone(&reference);
                 self.problems.unreadable(&reference.to_string(), None);
                 self.world.remove(&reference);
+                if reference.kind == Kind::Pod {
+                    self.hearing.gone(&reference.namespace, &reference.name);
+                }
                 if reference.kind.is_own() {
                     self.statuses.gone(&reference);
                 }
@@ -276,14 +298,32 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                 self.name_objects_of(&lowered.key);
             }
         }
+        self.hear();
         let documents = &self.documents;
         self.statuses.advance(&Knowledge {
             world: &self.world,
             problems: &self.problems,
             pending: &|key| documents.is_pending(key),
             failed: &|key| documents.failure(key),
+            board: self.hearing.board(),
+            early: self.hearing.is_early(),
         });
         self.announce();
+    }
+
+    /// Brings what is known of the proxies together with what is stored.
+    fn hear(&mut self) {
+        for (name, digest) in self.documents.take_news() {
+            self.hearing.published(&name, digest.as_deref());
+        }
+        let (news, all) = self.hearing.advance(&self.world);
+        if all {
+            self.mark_every_status();
+        }
+        let keys: BTreeSet<Key> = news.iter().map(|name| Key::from(&**name)).collect();
+        for key in keys {
+            self.name_objects_of(&key);
+        }
     }
 
     fn tell_accounts(&mut self) {
@@ -308,11 +348,13 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
             // Before the dirty keys of meanwhile, which are among them.
             self.world.take_dirty();
             self.documents.mark_everything(&self.world);
+            self.hearing.begin(self.documents.digests(), &self.world);
             self.mark_every_status();
         } else if !may && self.writing {
             self.writing = false;
             self.documents.stand_down();
             self.statuses.stand_down();
+            self.hearing.end();
         }
     }
 
@@ -335,7 +377,11 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
             // every service.
             let afar = object.kind == Kind::MeshPolicy
                 && matches!(key, Key::Service(..) | Key::Endpoints(..));
-            let news = || self.statuses.awaits(&object, key) || self.documents.is_failing(key);
+            let news = || {
+                self.statuses.awaits(&object, key)
+                    || self.statuses.counts(&object)
+                    || self.documents.is_failing(key)
+            };
             if !afar || news() {
                 self.statuses.mark(object);
             }

@@ -10,7 +10,7 @@ use tokio::{
 };
 use weft_crds::{
     Key, ObjectRef, World,
-    status::{Input, Programmed, Status, compute},
+    status::{Input, Programmed, Reach, Status, compute},
 };
 use weft_engine::problem::{Problem, Severity};
 
@@ -19,7 +19,8 @@ use crate::{
     backoff,
     lease::Leadership,
     metrics::Metrics,
-    status::{StatusError, StatusWriter},
+    reports::Board,
+    status::{Pace, StatusError, StatusWriter, waits_for_proxies},
 };
 
 /// Statuses that are written at the same time.
@@ -41,6 +42,9 @@ pub(super) struct Statuses<W> {
     failing: HashSet<ObjectRef>,
     /// The key that an object's status waits for: it is not published yet, or cannot be.
     awaiting: HashMap<ObjectRef, Key>,
+    /// The generation that was first seen published, and the number of the newest document then.
+    carried: HashMap<ObjectRef, (i64, u64)>,
+    pace: Pace,
     tasks: JoinSet<Told>,
     running: HashMap<Id, Subject>,
 }
@@ -68,6 +72,10 @@ pub(super) struct Knowledge<'a> {
     pub(super) pending: &'a dyn Fn(&Key) -> bool,
     /// Why a key's documents cannot be published, where they cannot.
     pub(super) failed: &'a dyn Fn(&Key) -> Option<String>,
+    /// What proxies have active, where they are asked.
+    pub(super) board: Option<&'a Board>,
+    /// Whether those who are silent still may be about to speak.
+    pub(super) early: bool,
 }
 
 impl<W: StatusWriter> Statuses<W> {
@@ -87,6 +95,8 @@ impl<W: StatusWriter> Statuses<W> {
             failures: HashMap::new(),
             failing: HashSet::new(),
             awaiting: HashMap::new(),
+            carried: HashMap::new(),
+            pace: Pace::default(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
         }
@@ -123,6 +133,8 @@ impl<W: StatusWriter> Statuses<W> {
         self.due.forget(&Subject::Object(object.clone()));
         self.failing.remove(object);
         self.awaiting.remove(object);
+        self.carried.remove(object);
+        self.pace.forget(object);
         self.metrics
             .objects_with_problems
             .set(self.failing.len() as i64);
@@ -169,7 +181,14 @@ impl<W: StatusWriter> Statuses<W> {
                     let Some(status) = self.status_of(object, knowledge) else {
                         continue;
                     };
-                    if self.stored.get(object) == Some(&status) {
+                    let before = self.stored.get(object);
+                    if before == Some(&status) {
+                        self.pace.settled(object);
+                        continue;
+                    }
+                    let at = self.pace.due(object, before, &status, now);
+                    if at > now {
+                        self.due.mark(subject, at);
                         continue;
                     }
                     Some(status)
@@ -205,7 +224,7 @@ impl<W: StatusWriter> Statuses<W> {
             }
             None => {
                 self.awaiting.remove(object);
-                Programmed::Published(None)
+                self.reached(object, report.generation, &keys, knowledge)?
             }
         };
         let name = object.to_string();
@@ -229,6 +248,51 @@ impl<W: StatusWriter> Statuses<W> {
             previous: self.stored.get(object),
             now: &now(),
         }))
+    }
+
+    /// How far an object's generation has come, now that it is published. `None`: what stands is
+    /// better than what can be said now.
+    fn reached(
+        &mut self,
+        object: &ObjectRef,
+        generation: i64,
+        keys: &BTreeSet<Key>,
+        knowledge: &Knowledge<'_>,
+    ) -> Option<Programmed> {
+        let Some(board) = knowledge.board else {
+            return Some(Programmed::Published);
+        };
+        let carried = self.carried.get(object);
+        let since = match carried.filter(|(known, _)| *known == generation) {
+            Some((_, since)) => *since,
+            None => {
+                let since = board.number();
+                self.carried.insert(object.clone(), (generation, since));
+                since
+            }
+        };
+        if !knowledge.early {
+            return Some(Programmed::Reached(board.reach(keys.iter(), since)));
+        }
+        // A change of the leader takes nothing back of what the last one saw.
+        let stands = self
+            .stored
+            .get(object)
+            .filter(|stands| stands.observed_generation == Some(generation));
+        match stands.map(|stands| (stands, &stands.proxies)) {
+            Some((stands, _)) if waits_for_proxies(stands) => None,
+            Some((_, Some(counts))) => Some(Programmed::Reached(Reach {
+                active: usize::try_from(counts.active).unwrap_or(0),
+                total: usize::try_from(counts.total).unwrap_or(0),
+                waiting: Vec::new(),
+            })),
+            _ => Some(Programmed::Unheard),
+        }
+    }
+
+    /// Whether how far an object's proxies are is news to whoever reads its status.
+    pub(super) fn counts(&self, object: &ObjectRef) -> bool {
+        self.pace.is_differing(object) || self.stored.get(object).is_some_and(waits_for_proxies)
     }
 
     fn tell(&mut self, subject: Subject, status: Option<Status>) {
@@ -291,6 +355,7 @@ impl<W: StatusWriter> Statuses<W> {
                 match (told.subject, told.status) {
                     (Subject::Object(object), Some(status)) => {
                         self.metrics.statuses_written.inc();
+                        self.pace.told(&object, Instant::now());
                         self.stored.insert(object, status);
                     }
                     (Subject::Object(object) | Subject::Gone(object), _) => {
@@ -316,6 +381,8 @@ impl<W: StatusWriter> Statuses<W> {
     pub(super) fn stand_down(&mut self) {
         self.tasks.abort_all();
         self.due.clear();
+        self.carried.clear();
+        self.pace = Pace::default();
     }
 
     /// Waits until what is being written is written.
@@ -335,7 +402,7 @@ fn file_status(problems: &[Problem]) -> Option<Status> {
         generation: 0,
         problems,
         targets: &[],
-        programmed: Programmed::Published(None),
+        programmed: Programmed::Published,
         previous: None,
         now: &now(),
     }))

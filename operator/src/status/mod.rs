@@ -4,11 +4,14 @@
 mod api;
 /// Statuses as files.
 mod files;
+/// When a status is told.
+mod pace;
 
 use weft_crds::{ObjectRef, status::Status};
 
 pub use api::StatusApi;
 pub use files::StatusFiles;
+pub use pace::{Pace, waits_for_proxies};
 
 /// Where statuses are told.
 pub trait StatusWriter: Clone + Send + Sync + 'static {

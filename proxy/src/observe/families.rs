@@ -146,6 +146,11 @@ family!(
     IDENTITY_RELOADS, Counter, "weft_identity_reloads", "Identity reloads by result", ["result"]
 );
 family!(
+    /// Reports to the operator of what is active; `result`: `taken`, `failed`.
+    REPORTS, Counter, "weft_config_reports", "Reports to the operator of what is active by result",
+    ["result"]
+);
+family!(
     /// Access log lines that were dropped because the queue was full.
     ACCESS_LOG_DROPPED, Counter, "weft_access_log_dropped", "Access log lines dropped", []
 );

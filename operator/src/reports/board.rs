@@ -1,0 +1,407 @@
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use tokio::time::Instant;
+use weft_crds::{
+    Key,
+    status::{Laggard, NAMED, Reach},
+};
+use weft_engine::{
+    documents::DocumentName,
+    report::{Active, Report},
+};
+
+use super::{HEARTBEAT, MISSED};
+use crate::{
+    metrics::{Metrics, ProxyState},
+    publish::span,
+};
+
+/// Versions of a document that are told apart. A proxy that is further behind is behind.
+const VERSIONS: usize = 8;
+
+/// Documents that proxies say they have and that are not known to be published: one that was
+/// withdrawn, or whose publishing is under way.
+const UNPUBLISHED: usize = 4_096;
+
+/// Pairs of proxy and document; some 100 bytes each.
+const HELD: usize = 2_000_000;
+
+/// The text of a refusal that is kept.
+const REASON: usize = 300;
+
+/// A document's content, as its digest says.
+type Digest = u128;
+
+/// `namespace/pod`.
+type ProxyName = Arc<str>;
+
+/// What every proxy has active, and what it should have.
+pub struct Board {
+    documents: BTreeMap<Arc<DocumentName>, Page>,
+    proxies: HashMap<ProxyName, Proxy>,
+    /// Grows with every version that is published.
+    number: u64,
+    held: usize,
+    unpublished: usize,
+    metrics: Metrics,
+}
+
+/// One document.
+#[derive(Default)]
+struct Page {
+    /// What it held, oldest first; empty: it is not published.
+    versions: VecDeque<Version>,
+    holders: BTreeMap<ProxyName, Held>,
+}
+
+struct Version {
+    digest: Digest,
+    number: u64,
+    published: Instant,
+}
+
+/// A document in a proxy.
+struct Held {
+    digest: Digest,
+    refuses: Option<Box<str>>,
+}
+
+/// One proxy that reports.
+struct Proxy {
+    boot: String,
+    sequence: u64,
+    heard: Instant,
+    documents: BTreeSet<Arc<DocumentName>>,
+}
+
+/// Why a report is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It builds on one that is not known: everything is to be told.
+    Everything,
+    /// Something in it means nothing.
+    Malformed,
+    /// More is held than this operator remembers.
+    Full,
+}
+
+impl Board {
+    /// Nobody has said anything.
+    pub fn new(metrics: Metrics) -> Self {
+        Self {
+            documents: BTreeMap::new(),
+            proxies: HashMap::new(),
+            number: 0,
+            held: 0,
+            unpublished: 0,
+            metrics,
+        }
+    }
+
+    /// The number of the newest version of any document.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How many proxies report.
+    pub fn proxies(&self) -> usize {
+        self.proxies.len()
+    }
+
+    /// A document has this content now; `None`: it was withdrawn.
+    pub fn published(&mut self, name: &DocumentName, digest: Option<&str>, now: Instant) {
+        let Some(digest) = digest.and_then(read) else {
+            if let Some(page) = self.documents.get_mut(name)
+                && !page.versions.is_empty()
+            {
+                page.versions.clear();
+                self.unpublished += 1;
+                self.tidy(name);
+            }
+            return;
+        };
+        self.number += 1;
+        if !self.documents.contains_key(name) {
+            self.documents
+                .insert(Arc::new(name.clone()), Page::default());
+            self.unpublished += 1;
+        }
+        let Some(page) = self.documents.get_mut(name) else {
+            return;
+        };
+        if page.versions.is_empty() {
+            self.unpublished -= 1;
+        }
+        // Content that comes back is the newest again, whoever still has it.
+        page.versions.retain(|version| version.digest != digest);
+        if page.versions.len() >= VERSIONS {
+            page.versions.pop_front();
+        }
+        page.versions.push_back(Version {
+            digest,
+            number: self.number,
+            published: now,
+        });
+    }
+
+    /// Takes what a proxy of `namespace` says; gives the documents that it says something new
+    /// about.
+    ///
+    /// # Errors
+    /// Where nothing of it was taken.
+    pub fn take(
+        &mut self,
+        namespace: &str,
+        report: Report,
+        now: Instant,
+    ) -> Result<Vec<Arc<DocumentName>>, Refusal> {
+        let proxy: ProxyName = format!("{namespace}/{}", report.pod).into();
+        if report.leaving {
+            return Ok(self.forget(&proxy));
+        }
+        let known = self.proxies.get(&proxy);
+        let continues =
+            |known: &Proxy| known.boot == report.boot && report.base == Some(known.sequence);
+        if report.base.is_some() && !known.is_some_and(continues) {
+            return Err(Refusal::Everything);
+        }
+        let mut active = Vec::with_capacity(report.active.len());
+        for (name, document) in report.active {
+            let digest = read(&document.digest).ok_or(Refusal::Malformed)?;
+            // Nobody else reads a namespace's own.
+            let own = match &name {
+                DocumentName::Inbound(of) => of == namespace,
+                _ => true,
+            };
+            if own {
+                active.push((name, digest, document));
+            }
+        }
+        if self.held + active.len() > HELD {
+            return Err(Refusal::Full);
+        }
+        let mut changed = Vec::new();
+        let gone: Vec<_> = match report.base {
+            Some(_) => report.gone.into_iter().collect(),
+            None => {
+                let said: HashSet<_> = active.iter().map(|(name, ..)| name).collect();
+                let before = known.map(|known| &known.documents);
+                let before = before.into_iter().flatten().map(|name| &**name);
+                before
+                    .filter(|name| !said.contains(name))
+                    .cloned()
+                    .collect()
+            }
+        };
+        let entry = self.proxies.entry(proxy.clone());
+        let entry = entry.or_insert_with(|| Proxy {
+            boot: String::new(),
+            sequence: 0,
+            heard: now,
+            documents: BTreeSet::new(),
+        });
+        entry.boot = report.boot;
+        entry.sequence = report.sequence;
+        entry.heard = now;
+        for name in gone {
+            if let Some(name) = self.drop_document(&proxy, &name) {
+                changed.push(name);
+            }
+        }
+        for (name, digest, document) in active {
+            if let Some(name) = self.hold(&proxy, name, digest, document, now) {
+                changed.push(name);
+            }
+        }
+        Ok(changed)
+    }
+
+    fn hold(
+        &mut self,
+        proxy: &ProxyName,
+        name: DocumentName,
+        digest: Digest,
+        document: Active,
+        now: Instant,
+    ) -> Option<Arc<DocumentName>> {
+        let name = match self.documents.get_key_value(&name) {
+            Some((name, _)) => name.clone(),
+            None if self.unpublished >= UNPUBLISHED => return None,
+            None => {
+                let name = Arc::new(name);
+                self.documents.insert(name.clone(), Page::default());
+                self.unpublished += 1;
+                name
+            }
+        };
+        let page = self.documents.get_mut(&name)?;
+        let refuses = document.rejected.map(|why| {
+            why.chars()
+                .filter(|c| !c.is_control())
+                .take(REASON)
+                .collect()
+        });
+        let held = Held { digest, refuses };
+        let before = page.holders.insert(proxy.clone(), held);
+        let newest = page
+            .versions
+            .back()
+            .filter(|newest| newest.digest == digest);
+        match before {
+            None => {
+                self.held += 1;
+                if let Some(known) = self.proxies.get_mut(proxy) {
+                    known.documents.insert(name.clone());
+                }
+            }
+            // A first load is no measure of how fast changes arrive.
+            Some(before) if before.digest != digest => {
+                if let Some(newest) = newest {
+                    let lag = now.saturating_duration_since(newest.published);
+                    self.metrics.activation_seconds.observe(lag.as_secs_f64());
+                }
+            }
+            Some(_) => {}
+        }
+        Some(name)
+    }
+
+    fn drop_document(
+        &mut self,
+        proxy: &ProxyName,
+        name: &DocumentName,
+    ) -> Option<Arc<DocumentName>> {
+        let known = self.proxies.get_mut(proxy)?;
+        let name = known.documents.take(name)?;
+        self.let_go(proxy, &name);
+        Some(name)
+    }
+
+    fn let_go(&mut self, proxy: &ProxyName, name: &DocumentName) {
+        if let Some(page) = self.documents.get_mut(name)
+            && page.holders.remove(proxy).is_some()
+        {
+            self.held -= 1;
+        }
+        self.tidy(name);
+    }
+
+    /// Forgets a document that is neither published nor held.
+    fn tidy(&mut self, name: &DocumentName) {
+        let idle = |page: &Page| page.versions.is_empty() && page.holders.is_empty();
+        if self.documents.get(name).is_some_and(idle) {
+            self.documents.remove(name);
+            self.unpublished -= 1;
+        }
+    }
+
+    /// A proxy, `namespace/pod`, is not counted any more; gives the documents that it had.
+    pub fn forget(&mut self, proxy: &str) -> Vec<Arc<DocumentName>> {
+        let Some((proxy, known)) = self.proxies.remove_entry(proxy) else {
+            return Vec::new();
+        };
+        for name in &known.documents {
+            self.let_go(&proxy, name);
+        }
+        known.documents.into_iter().collect()
+    }
+
+    /// Forgets who has been silent for too long; gives the documents that they had.
+    pub fn expire(&mut self, now: Instant) -> Vec<Arc<DocumentName>> {
+        let silent: Vec<_> = self
+            .proxies
+            .iter()
+            .filter(|(_, known)| now.saturating_duration_since(known.heard) > HEARTBEAT * MISSED)
+            .map(|(proxy, _)| proxy.clone())
+            .collect();
+        let mut changed = Vec::new();
+        for proxy in silent {
+            tracing::info!(%proxy, "a proxy is silent and no longer counted");
+            changed.extend(self.forget(&proxy));
+        }
+        changed
+    }
+
+    /// How many proxies have what was published for these keys until `since`, or anything newer,
+    /// of those that have loaded any version of it.
+    pub fn reach<'k>(&self, keys: impl Iterator<Item = &'k Key>, since: u64) -> Reach {
+        let mut all: HashSet<&ProxyName> = HashSet::new();
+        let mut behind: BTreeMap<&ProxyName, Option<&str>> = BTreeMap::new();
+        for key in keys {
+            let (first, last) = span(key);
+            for (_, page) in self.documents.range(first..=last) {
+                let Some(newest) = page.versions.back() else {
+                    continue;
+                };
+                let enough = page.enough(since);
+                for (proxy, held) in &page.holders {
+                    all.insert(proxy);
+                    let has = held.digest == newest.digest
+                        || enough.clone().any(|version| version.digest == held.digest);
+                    if !has {
+                        let refuses = behind.entry(proxy).or_default();
+                        *refuses = refuses.or(held.refuses.as_deref());
+                    }
+                }
+            }
+        }
+        // Who refuses is named first: the others come by themselves.
+        let mut waiting: Vec<_> = behind.iter().collect();
+        waiting.sort_by_key(|(_, refuses)| refuses.is_none());
+        Reach {
+            active: all.len() - behind.len(),
+            total: all.len(),
+            waiting: waiting
+                .into_iter()
+                .take(NAMED)
+                .map(|(proxy, refuses)| Laggard {
+                    proxy: proxy.to_string(),
+                    refuses: refuses.map(str::to_owned),
+                })
+                .collect(),
+        }
+    }
+
+    /// Sets the gauges; `expected` pods have a proxy.
+    pub fn count(&self, expected: usize) {
+        let mut behind: HashMap<&ProxyName, bool> = HashMap::new();
+        for page in self.documents.values() {
+            let Some(newest) = page.versions.back() else {
+                continue;
+            };
+            let late = page.holders.iter();
+            for (proxy, held) in late.filter(|(_, held)| held.digest != newest.digest) {
+                *behind.entry(proxy).or_default() |= held.refuses.is_some();
+            }
+        }
+        let refusing = behind.values().filter(|refuses| **refuses).count();
+        for (state, count) in [
+            ("current", self.proxies.len() - behind.len()),
+            ("behind", behind.len() - refusing),
+            ("refusing", refusing),
+            ("silent", expected.saturating_sub(self.proxies.len())),
+        ] {
+            let gauge = self.metrics.proxies.get_or_create(&ProxyState { state });
+            gauge.set(count as i64);
+        }
+    }
+}
+
+impl Page {
+    /// The versions that carry what was published until `since`: the last of then, and all since.
+    fn enough(&self, since: u64) -> impl Iterator<Item = &Version> + Clone {
+        let then = self
+            .versions
+            .iter()
+            .rposition(|version| version.number <= since);
+        self.versions.iter().skip(then.unwrap_or(0))
+    }
+}
+
+/// A digest as documents carry it: 128 bits in hex.
+fn read(digest: &str) -> Option<Digest> {
+    Digest::from_str_radix(digest, 16).ok()
+}
