@@ -131,7 +131,7 @@ fn publish(mesh: &Mesh, number: u64) {
         Protocol::Http,
         &members,
         |port| {
-            port.client_policy.timeouts.request = Some(number);
+            port.policy.timeouts.request = number;
         },
     );
 }
