@@ -28,7 +28,7 @@ test: ## everything; what cannot run here is named, with the reason, in the last
 	@hack/test.sh
 
 .PHONY: lint
-lint: ## formatting, clippy, docs, licences and bans, drift of the generated CRDs
+lint: ## formatting, clippy, docs, licences and bans, drift of the generated CRDs and chart
 	@hack/lint.sh
 
 .PHONY: fmt
@@ -38,6 +38,14 @@ fmt: ## format the code
 .PHONY: crds
 crds: ## regenerate config/crd from the types in crds/
 	$(CARGO) run --quiet -p weft-crds --bin weft-crdgen
+
+.PHONY: chart
+chart: ## regenerate the Helm chart, config/chart, from the manifests in config/
+	$(CARGO) run --quiet -p weft-install --bin weft-chartgen
+
+.PHONY: install.yaml
+install.yaml: ## everything that is installed, in one file, for a release; SET="trustDomain=example.org ..."
+	$(CARGO) run --quiet -p weft-cli --bin weft -- install $(foreach value,$(SET),--set $(value)) > $@
 
 # Static programs for images that hold nothing else.
 IMAGE_TARGET ?= x86_64-unknown-linux-gnu

@@ -10,6 +10,6 @@ phase "formatting" 1 cargo fmt --all --check
 phase "clippy" 20 cargo clippy --workspace --all-targets --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" phase "documentation" 15 \
   cargo doc --workspace --no-deps --document-private-items --locked
-phase "generated CRDs" 10 hack/crd-drift.sh
+phase "generated manifests" 10 hack/drift.sh
 phase "dependencies" 20 hack/deny.sh
 summary "lint"

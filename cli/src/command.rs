@@ -32,6 +32,10 @@ pub(crate) enum Command {
     Why(Box<Why>),
     /// Put the proxy into manifests that make pods, as the webhook would
     Inject(Inject),
+    /// Print what the mesh is in a cluster, for kubectl apply --server-side -f -
+    Install(Install),
+    /// Print what to delete of it, for kubectl delete --ignore-not-found -f -
+    Uninstall(Uninstall),
     /// Print the CustomResourceDefinitions, for kubectl apply --server-side -f -
     Crds(Crds),
 }
@@ -143,4 +147,45 @@ pub(crate) struct Crds {
     /// How to print
     #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
     pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = crate::install::settings())]
+pub(crate) struct Install {
+    /// Set one value; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) set: Vec<(String, String)>,
+    /// A file of values, as the Helm chart takes; may be repeated, the last one wins
+    #[arg(short = 'f', long = "values", value_name = "FILE")]
+    pub(crate) values: Vec<PathBuf>,
+    /// With an ingress gateway: --set gateway.enabled=true
+    #[arg(long)]
+    pub(crate) gateway: bool,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The namespaces of the mesh (with its CA and its config documents) and the CRDs (with every object
+of them) stay, unless --all names them too. Pods keep their proxies until they are made anew:
+take the label weft.dev/inject from their namespaces and restart them first.
+
+Example:
+  weft uninstall | kubectl delete --ignore-not-found -f -")]
+pub(crate) struct Uninstall {
+    /// Also the namespaces and the CRDs, and with them every route and policy
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
+    pub(crate) output: Format,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
 }

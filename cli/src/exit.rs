@@ -37,6 +37,9 @@ pub(crate) enum Failure {
     /// The call cannot be followed.
     #[error(transparent)]
     Journey(#[from] weft_engine::journey::JourneyError),
+    /// Values of an installation that mean nothing.
+    #[error(transparent)]
+    Install(#[from] weft_install::Error),
     /// A report that cannot be written.
     #[error("cannot write {}: {source}; check the directory and its permissions", path.display())]
     Write {

@@ -22,6 +22,9 @@ mod why;
 /// What the webhook would make of pods, offline.
 mod inject;
 
+/// What the mesh is in a cluster.
+mod install;
+
 /// The CustomResourceDefinitions.
 mod crds;
 
@@ -66,6 +69,8 @@ fn run(cli: &Cli) -> Result<(String, Outcome), Failure> {
         Command::Test(arguments) => test::run(arguments),
         Command::Why(arguments) => why::run(arguments),
         Command::Inject(arguments) => inject::run(arguments),
+        Command::Install(arguments) => install::install(arguments),
+        Command::Uninstall(arguments) => install::uninstall(arguments),
         Command::Crds(arguments) => crds::run(arguments),
     }
 }

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod corpus;
+mod install;
 mod lint;
 mod weft;
 mod why;
