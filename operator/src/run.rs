@@ -179,7 +179,11 @@ async fn cluster(arguments: ClusterArguments) -> Result<(), RunError> {
     let election = tokio::spawn(election.run(written.clone()));
 
     let (keeper, news) = Keeper::new(
-        Secrets::new(client.clone(), &arguments.namespace),
+        Secrets::new(
+            client.clone(),
+            &arguments.namespace,
+            &arguments.config_namespace,
+        ),
         shared.keeper_settings(&arguments.mesh, Duration::from_secs(300)),
         shared.wanted.subscribe(),
         leadership.clone(),
@@ -336,7 +340,11 @@ impl Shared {
             }
         });
         tasks.spawn(webhook::keep_certificate(
-            Secrets::new(client.clone(), &arguments.namespace),
+            Secrets::new(
+                client.clone(),
+                &arguments.namespace,
+                &arguments.config_namespace,
+            ),
             arguments.mesh.trust_domain.clone(),
             names,
             serving,

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Account, Authority, IdentityStore,
     attend::{IssueError, attend},
+    readers::Readers,
 };
 use crate::{backoff, lease::Leadership, metrics::Metrics};
 
@@ -59,6 +60,7 @@ pub struct Keeper<S> {
     authority: watch::Sender<Option<Arc<Authority>>>,
     authority_due: Instant,
     authority_failures: u32,
+    readers: Readers,
     accounts: HashMap<Account, State>,
     due: BTreeSet<(Instant, Account)>,
     tasks: JoinSet<Result<OffsetDateTime, IssueError>>,
@@ -102,6 +104,7 @@ impl<S: IdentityStore> Keeper<S> {
             authority,
             authority_due: Instant::now(),
             authority_failures: 0,
+            readers: Readers::new(),
             accounts: HashMap::new(),
             due: BTreeSet::new(),
             tasks: JoinSet::new(),
@@ -123,6 +126,10 @@ impl<S: IdentityStore> Keeper<S> {
         loop {
             if leading {
                 self.keep_authority().await;
+                let wanted = self.wanted.borrow().clone();
+                self.readers
+                    .keep(&self.store, &wanted, self.settings.recheck)
+                    .await;
                 self.sweep().await;
                 self.start_due();
             }
@@ -156,6 +163,7 @@ impl<S: IdentityStore> Keeper<S> {
     /// Everything that an earlier leader kept is looked at again.
     fn take_over(&mut self) {
         self.authority_due = Instant::now();
+        self.readers.doubt();
         self.swept = false;
         self.attend_all();
     }
@@ -232,7 +240,12 @@ impl<S: IdentityStore> Keeper<S> {
             }
             _ => self.authority_due,
         };
-        next.min(self.authority_due)
+        let next = next.min(self.authority_due);
+        // Before the accounts are known there is nobody to admit.
+        match *self.wanted.borrow() {
+            Some(_) => next.min(self.readers.due()),
+            None => next,
+        }
     }
 
     /// Loads the CA, makes one where there is none, and takes a replaced one into use.

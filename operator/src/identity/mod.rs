@@ -12,6 +12,8 @@ mod authority;
 mod keeper;
 /// What an issued identity is, and whether a stored one still serves.
 mod leaf;
+/// Whose proxies may read the config documents.
+mod readers;
 /// Secrets in a cluster.
 mod secrets;
 /// Directories as the kubelet lays out a Secret volume.
@@ -20,7 +22,7 @@ mod volumes;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 pub use authority::{Authority, AuthorityError, StoredAuthority};
 pub use keeper::{Keeper, KeeperNews, KeeperSettings, Wanted};
@@ -77,6 +79,12 @@ pub trait IdentityStore: Clone + Send + Sync + 'static {
     /// Removes an account's identity, if it is there.
     fn remove(&self, account: &Account) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Lets the proxies of these namespaces, and of no others, read the config documents.
+    fn admit(
+        &self,
+        namespaces: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// The accounts that have an identity from an earlier life of this process, as far as the
     /// store can tell.
     fn list(&self) -> impl Future<Output = Result<Vec<Account>, StoreError>> + Send;
@@ -94,7 +102,7 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The API server refused or did not answer.
-    #[error("Secret {name}: {source}; {hint}")]
+    #[error("{name}: {source}; {hint}")]
     Api {
         /// `namespace/name`.
         name: String,
@@ -104,7 +112,7 @@ pub enum StoreError {
         hint: &'static str,
     },
     /// The API server did not answer in time.
-    #[error("Secret {name}: the API server did not answer within {seconds} s; is it reachable?")]
+    #[error("{name}: the API server did not answer within {seconds} s; is it reachable?")]
     Timeout {
         /// `namespace/name`.
         name: String,

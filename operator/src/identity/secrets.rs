@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::{
     ByteString,
@@ -10,6 +14,7 @@ use kube::{
     Api, Client,
     api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
 };
+use serde_json::json;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Account, Identity, IdentityStore, StoreError, StoredAuthority};
@@ -23,6 +28,9 @@ const AUTHORITY: &str = "weft-ca";
 /// that joined the mesh.
 const ISSUER_ROLE: &str = "weft-identity-issuer";
 
+/// The RoleBinding by which proxies read the config documents. It is installed without subjects.
+const READERS: &str = "weft-proxy";
+
 /// The bound on one call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -32,14 +40,18 @@ pub struct Secrets {
     client: Client,
     /// The operator's namespace.
     namespace: Arc<str>,
+    /// The namespace of the config documents.
+    config_namespace: Arc<str>,
 }
 
 impl Secrets {
-    /// Keeps identities through `client`, and the CA in `namespace`.
-    pub fn new(client: Client, namespace: &str) -> Self {
+    /// Keeps identities through `client`, the CA in `namespace`, and the list of who may read in
+    /// `config_namespace`.
+    pub fn new(client: Client, namespace: &str, config_namespace: &str) -> Self {
         Self {
             client,
             namespace: namespace.into(),
+            config_namespace: config_namespace.into(),
         }
     }
 
@@ -50,7 +62,7 @@ impl Secrets {
     /// Lets this operator keep Secrets in a namespace that joined the mesh, and in no other:
     /// nothing in the cluster grants it Secrets everywhere.
     async fn join(&self, namespace: &str) -> Result<(), StoreError> {
-        let name = format!("{namespace}/{ISSUER_ROLE}");
+        let name = format!("RoleBinding {namespace}/{ISSUER_ROLE}");
         let binding = RoleBinding {
             metadata: ObjectMeta {
                 name: Some(ISSUER_ROLE.to_owned()),
@@ -85,7 +97,7 @@ impl IdentityStore for Secrets {
     const OWNED: bool = true;
 
     async fn read_authority(&self) -> Result<Option<StoredAuthority>, StoreError> {
-        let name = format!("{}/{AUTHORITY}", self.namespace);
+        let name = format!("Secret {}/{AUTHORITY}", self.namespace);
         let api = self.api(&self.namespace);
         let Some(secret) = bounded(&name, api.get_opt(AUTHORITY)).await? else {
             return Ok(None);
@@ -106,7 +118,7 @@ impl IdentityStore for Secrets {
     }
 
     async fn create_authority(&self, authority: &StoredAuthority) -> Result<bool, StoreError> {
-        let name = format!("{}/{AUTHORITY}", self.namespace);
+        let name = format!("Secret {}/{AUTHORITY}", self.namespace);
         let secret = secret(
             AUTHORITY,
             &self.namespace,
@@ -128,7 +140,7 @@ impl IdentityStore for Secrets {
 
     async fn read(&self, account: &Account) -> Result<Option<Identity>, StoreError> {
         let (name, api) = (secret_name(account), self.api(&account.namespace));
-        let full_name = format!("{}/{name}", account.namespace);
+        let full_name = format!("Secret {}/{name}", account.namespace);
         let secret = match bounded(&full_name, api.get_opt(&name)).await {
             Err(StoreError::Api { source, .. }) if is_status(&source, 403) => {
                 self.join(&account.namespace).await?;
@@ -148,7 +160,9 @@ impl IdentityStore for Secrets {
         let owner = owner_of(&secret, account);
         let mut secret = Contents::of(secret);
         if !ours {
-            return Err(StoreError::Foreign { name: full_name });
+            return Err(StoreError::Foreign {
+                name: format!("{}/{name}", account.namespace),
+            });
         }
         Ok(Some(Identity {
             chain: secret.take("tls.crt").to_string(),
@@ -173,7 +187,7 @@ impl IdentityStore for Secrets {
             .map(|uid| vec![owner_reference(account, uid)]);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let written = bounded(
-            &format!("{}/{name}", account.namespace),
+            &format!("Secret {}/{name}", account.namespace),
             self.api(&account.namespace)
                 .patch(&name, &params, &Patch::Apply(&secret)),
         )
@@ -185,7 +199,7 @@ impl IdentityStore for Secrets {
 
     async fn remove(&self, account: &Account) -> Result<(), StoreError> {
         let (name, api) = (secret_name(account), self.api(&account.namespace));
-        let full_name = format!("{}/{name}", account.namespace);
+        let full_name = format!("Secret {}/{name}", account.namespace);
         // Only what is ours, and only the one that was looked at.
         let found = match bounded(&full_name, api.get_metadata_opt(&name)).await {
             // The namespace is going, and its Secrets with it.
@@ -219,6 +233,31 @@ impl IdentityStore for Secrets {
             }
             other => other.map(drop),
         }
+    }
+
+    async fn admit(&self, namespaces: &BTreeSet<String>) -> Result<(), StoreError> {
+        let groups: Vec<_> = namespaces
+            .iter()
+            .map(|namespace| {
+                json!({
+                    "apiGroup": "rbac.authorization.k8s.io",
+                    "kind": "Group",
+                    "name": format!("system:serviceaccounts:{namespace}"),
+                })
+            })
+            .collect();
+        // The subjects and nothing else: all that the manifest says is whose who applied it.
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": READERS, "namespace": &*self.config_namespace},
+            "subjects": groups,
+        });
+        let api: Api<RoleBinding> = Api::namespaced(self.client.clone(), &self.config_namespace);
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let name = format!("RoleBinding {}/{READERS}", self.config_namespace);
+        bounded(&name, api.patch(READERS, &params, &Patch::Apply(&binding))).await?;
+        Ok(())
     }
 
     async fn list(&self) -> Result<Vec<Account>, StoreError> {
@@ -328,7 +367,7 @@ fn is_status(error: &kube::Error, code: u16) -> bool {
 
 fn hint(error: &kube::Error) -> &'static str {
     if is_status(error, 403) {
-        "check the operator's RBAC: ClusterRole weft-operator and its binding"
+        "check the operator's rights in config/rbac, and that they are installed"
     } else if is_status(error, 404) {
         "does the namespace still exist?"
     } else {

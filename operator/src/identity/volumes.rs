@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     fs, io,
     io::Write,
     os::unix::fs::{OpenOptionsExt, symlink},
@@ -149,6 +150,11 @@ impl IdentityStore for Volumes {
             _ => Ok(()),
         })
         .await
+    }
+
+    async fn admit(&self, _: &BTreeSet<String>) -> Result<(), StoreError> {
+        // The permissions of the directory decide.
+        Ok(())
     }
 
     async fn list(&self) -> Result<Vec<Account>, StoreError> {
