@@ -39,6 +39,8 @@ pub enum Tool {
     CoreDns,
     /// What keeps a pod's namespaces while its containers come and go.
     Pause,
+    /// The package manager, for the chart.
+    Helm,
 }
 
 impl Tool {
@@ -68,6 +70,7 @@ impl Tool {
             Self::KubeProxy => "kube-proxy",
             Self::CoreDns => "coredns",
             Self::Pause => "pause",
+            Self::Helm => "helm",
         }
     }
 
@@ -83,6 +86,7 @@ impl Tool {
                 "github.com/coredns/coredns",
                 include_str!("../tools/coredns/go.mod"),
             ),
+            Self::Helm => ("helm.sh/helm/v3", include_str!("../tools/helm/go.mod")),
             // Six lines of our own.
             Self::Pause => return "1.0.0",
             _ => (
@@ -114,6 +118,7 @@ impl Tool {
             Self::KubeProxy => "k8s.io/kubernetes/cmd/kube-proxy",
             Self::CoreDns => "github.com/coredns/coredns",
             Self::Pause => ".",
+            Self::Helm => "helm.sh/helm/v3/cmd/helm",
         }
     }
 
@@ -124,6 +129,7 @@ impl Tool {
             Self::Etcd => tools.join("etcd"),
             Self::CoreDns => tools.join("coredns"),
             Self::Pause => tools.join("pause"),
+            Self::Helm => tools.join("helm"),
             _ => tools.join("kubernetes"),
         }
     }

@@ -28,7 +28,7 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Find or build etcd, kube-apiserver and kubectl, and print where they are
+    /// Find or build etcd, kube-apiserver, kubectl and helm, and print where they are
     Build,
     /// Start, print the kubeconfig, and stay until SIGINT or SIGTERM
     Up {
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 type Done = Result<(), Box<dyn std::error::Error>>;
 
 fn build() -> Done {
-    for tool in Tool::API {
+    for tool in Tool::API.into_iter().chain([Tool::Helm]) {
         writeln!(stdout(), "{}", find_or_build(tool)?.display())?;
     }
     Ok(())

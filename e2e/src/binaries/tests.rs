@@ -11,7 +11,7 @@ fn script(dir: &std::path::Path, name: &str, body: &str) -> PathBuf {
 
 #[test]
 fn the_pinned_versions_are_read_from_go_mod() {
-    for tool in Tool::API.into_iter().chain(Tool::NODE) {
+    for tool in Tool::API.into_iter().chain(Tool::NODE).chain([Tool::Helm]) {
         let version = tool.version();
         assert_eq!(
             version.split('.').count(),

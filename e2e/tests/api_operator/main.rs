@@ -9,6 +9,9 @@ mod operator;
 /// What `kubectl wait`, Argo CD and Flux compute from an object.
 mod kstatus;
 
+/// What Argo CD computes from an object.
+mod argocd;
+
 /// From a change to its document and status, and back.
 mod serving;
 
@@ -24,8 +27,8 @@ mod identities;
 /// Statuses that tools understand.
 mod statuses;
 
+/// Whose labels are on what is generated.
+mod labels;
+
 /// What others break, and outages.
 mod repair;
-
-/// Least privilege.
-mod permissions;

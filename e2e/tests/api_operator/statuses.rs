@@ -4,6 +4,7 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::{
+    argocd,
     kstatus::{self, Status},
     operator::Operator,
     stage::{KINDS, Stage, condition, full_name, route},
@@ -30,16 +31,25 @@ fn specs(kind: &str) -> [Value; 3] {
     }
 }
 
+/// What kstatus computes of an object as it is stored. Argo CD, by the Lua that ships, says the
+/// same in its own words.
 async fn kstatus(stage: &Stage, kind: &str) -> (Status, DynamicObject) {
     let object = stage.of_kind(kind).get("watched").await.unwrap();
-    (
-        kstatus::compute(&serde_json::to_value(&object).unwrap()),
-        object,
-    )
+    let value = serde_json::to_value(&object).unwrap();
+    let status = kstatus::compute(&value);
+    let (health, message) = argocd::health(&value);
+    let expected = match status {
+        Status::Current => "Healthy",
+        Status::Failed => "Degraded",
+        Status::InProgress | Status::Terminating => "Progressing",
+    };
+    assert_eq!(health, expected, "{kind}, {message}: {value}");
+    assert!(!message.is_empty(), "{kind}: {value}");
+    (status, object)
 }
 
 #[tokio::test]
-async fn kstatus_computes_in_progress_current_and_failed_for_all_three_kinds() {
+async fn kstatus_and_argo_cd_compute_progress_health_and_failure_for_all_three_kinds() {
     let stage = Stage::enter("kstatus").await;
 
     // Nobody has looked yet.

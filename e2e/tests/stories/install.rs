@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use weft_install::Values;
 
-use crate::stage::{Stage, Told, ensure, repository};
+use crate::stage::{Stage, Told, ensure, repository, text};
 
 /// `kubectl apply --server-side -k config/` is how it is installed, how it is upgraded, and what a
 /// GitOps controller does every few minutes.
@@ -16,6 +17,10 @@ pub(crate) async fn applying_it_twice_changes_nothing(stage: &Stage) -> Told {
         before.len()
     );
     stage.apply_config().await?;
+    // `weft install` is another way to the same, at any time.
+    let printed = weft_install::install(&Values::defaults().map_err(text)?).map_err(text)?;
+    let printed = weft_install::to_yaml(&printed).map_err(text)?;
+    stage.apply(&printed).await?;
     stage.apply_config().await?;
     let after = objects(stage).await?;
     for (name, object) in &before {
@@ -62,6 +67,8 @@ async fn objects(stage: &Stage) -> Told<BTreeMap<String, Value>> {
             );
             if let Some(fields) = object.as_object_mut() {
                 fields.remove("status");
+                // Whose proxies may read: namespaces come and go meanwhile.
+                fields.remove("subjects");
             }
             if let Some(metadata) = object["metadata"].as_object_mut() {
                 // Status writes count here too; what is not status counts in `generation`.
@@ -70,7 +77,9 @@ async fn objects(stage: &Stage) -> Told<BTreeMap<String, Value>> {
                     .get_mut("managedFields")
                     .and_then(Value::as_array_mut)
                 {
-                    managers.retain(|manager| manager["subresource"] != "status");
+                    managers.retain(|manager| {
+                        manager["subresource"] != "status" && manager["manager"] != "weft-operator"
+                    });
                 }
             }
             (name, object)

@@ -13,6 +13,7 @@ mod jobs;
 mod outage;
 mod stage;
 mod tcp;
+mod upgrade;
 
 use std::{
     env,
@@ -52,6 +53,7 @@ const STORIES: &[Story] = stories![
     jobs::jobs_with_a_proxy_complete,
     tcp::a_server_that_speaks_first_is_reached_by_mutual_tls,
     outage::traffic_goes_on_without_an_operator,
+    upgrade::an_upgrade_and_an_uninstall_lose_no_request,
 ];
 
 fn main() -> ExitCode {

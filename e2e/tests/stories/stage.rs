@@ -72,6 +72,16 @@ impl Stage {
         Ok(Instant::now())
     }
 
+    /// `kubectl delete --ignore-not-found -f -`.
+    pub(crate) async fn delete(&self, manifest: &str) -> Told {
+        let args = ["delete", "--ignore-not-found", "-f", "-"];
+        self.kubectl()
+            .run_with_input(&args, manifest)
+            .await
+            .map_err(text)?;
+        Ok(())
+    }
+
     /// A namespace of the story's own, in the mesh or outside. It goes with the story.
     pub(crate) async fn namespace(&self, name: &str, meshed: bool) -> Told {
         self.goes_with_the_story(name);

@@ -1,0 +1,20 @@
+//! Installing, re-applying and uninstalling against a real API server, in every way that people
+//! use; and what whoever was installed may do.
+
+/// An API server, the operator, and the programs that install.
+mod stage;
+
+/// Every way installs the same.
+mod ways;
+
+/// Applying again changes nothing.
+mod again;
+
+/// What stays when the mesh goes.
+mod uninstalling;
+
+/// The control plane under PodSecurity `restricted`.
+mod pod_security;
+
+/// Rights, all of them.
+mod rights;
