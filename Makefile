@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-# The demo's programs are optimised, without the minutes that fat LTO costs. `dev` builds faster.
+# The programs of the demo and the images are optimised, without the minutes that fat LTO costs. `dev` builds faster.
 DEMO_PROFILE ?= demo
 # Always built together: another choice of packages has other features, and builds the dependencies anew.
 PROGRAMS := -p weft-operator -p weft-proxy -p weft-e2e -p weft-bench --bins
@@ -37,39 +37,33 @@ fmt: ## format the code
 
 .PHONY: crds
 crds: ## regenerate config/crd from the types in crds/
-	$(CARGO) run --quiet -p weft-crds --bin weft-crdgen
+	CARGO_TERM_QUIET=true $(CARGO) run -p weft-crds --bin weft-crdgen
 
 .PHONY: chart
 chart: ## regenerate the Helm chart, config/chart, from the manifests in config/
-	$(CARGO) run --quiet -p weft-install --bin weft-chartgen
+	CARGO_TERM_QUIET=true $(CARGO) run -p weft-install --bin weft-chartgen
 
 .PHONY: install.yaml
 install.yaml: ## everything that is installed, in one file, for a release; SET="trustDomain=example.org ..."
-	$(CARGO) run --quiet -p weft-cli --bin weft -- install $(foreach value,$(SET),--set $(value)) > $@
+	CARGO_TERM_QUIET=true $(CARGO) run -p weft-cli --bin weft -- install $(foreach value,$(SET),--set $(value)) > $@
 
-# Static programs for images that hold nothing else.
-IMAGE_TARGET ?= x86_64-unknown-linux-gnu
 IMAGE_DIR := target/images
 
 .PHONY: images
 images: ## the images of the mesh, the bookstore and a client, as OCI archives in target/images
 	@hack/node-packages.sh
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --profile $(DEMO_PROFILE) \
-		--target $(IMAGE_TARGET) -p weft-operator -p weft-proxy -p weft-e2e \
-		--bin weft-operator --bin weft-proxy --bin bookstore --bin caller
-	$(CARGO) run --quiet -p weft-e2e --bin weft-cluster -- images \
-		--from target/$(IMAGE_TARGET)/$(DEMO_PROFILE) --to $(IMAGE_DIR)
+	@CARGO="$(CARGO)" DEMO_PROFILE=$(DEMO_PROFILE) hack/images.sh
 
 .PHONY: cluster
 cluster: images ## a Kubernetes of one node on this machine, with those images; as root on Linux
-	$(CARGO) run --quiet -p weft-e2e --bin weft-cluster -- up --images $(IMAGE_DIR)
+	CARGO_TERM_QUIET=true $(CARGO) run -p weft-e2e --bin weft-cluster -- up --images $(IMAGE_DIR)
 
 .PHONY: cluster-down
 cluster-down: ## take it down, and leave nothing of it
-	$(CARGO) run --quiet -p weft-e2e --bin weft-cluster -- down
+	CARGO_TERM_QUIET=true $(CARGO) run -p weft-e2e --bin weft-cluster -- down
 
 .PHONY: e2e
-e2e: images ## the stories on a real cluster, as root on Linux; STORY=part-of-a-name; CLUSTER=current
+e2e: $(if $(filter current,$(CLUSTER)),,images) ## the stories on a real cluster, as root on Linux; STORY=part-of-a-name; CLUSTER=current
 	WEFT_STORIES=1 $(CARGO) test -p weft-e2e --test stories -- $(STORY)
 
 .PHONY: bench

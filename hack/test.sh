@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything: lint, unit, property, corpus and hostile-input tests, a real Kubernetes API, the demo.
+# Everything: lint, unit, property, corpus and hostile-input tests, a real Kubernetes API, the demo,
+# and the stories on a real cluster.
 # Phases go on after a failure, so that one run shows everything; the exit code remembers it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,5 +40,21 @@ if [ "$(uname -s)" = Linux ]; then
 else
   skip "the demo" "it needs every 127.x.y.z address, which only Linux has without set-up"
 fi
-skip "the stories on a real cluster" "they are not part of this run yet; as root on Linux, make e2e tells them"
+
+# The stories on a real cluster: its packages, its programs (kept in the cache), the mesh's images.
+weft_cluster=(env CARGO_TERM_QUIET=true cargo run --locked -p weft-e2e --bin weft-cluster --)
+if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then
+  skip "the stories on a real cluster" "a cluster of one node needs Linux and root"
+else
+  if [ -f /etc/debian_version ] && command -v apt-get >/dev/null; then
+    phase "packages of a node" 10 hack/node-packages.sh
+  fi
+  if why=$("${weft_cluster[@]}" check 2>&1); then
+    phase "programs of a node" 40 "${weft_cluster[@]}" build
+    phase "images" 25 hack/images.sh
+    phase "stories" 25 env WEFT_STORIES=1 cargo test --locked -p weft-e2e --test stories
+  else
+    skip "the stories on a real cluster" "$why"
+  fi
+fi
 summary "make test"

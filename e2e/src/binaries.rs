@@ -59,7 +59,7 @@ impl Tool {
 
     /// The name of the executable file.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
             Self::KubeApiserver => "kube-apiserver",
@@ -218,6 +218,13 @@ pub fn find_or_build(tool: Tool) -> Result<PathBuf, Error> {
         Some(path) => Ok(path),
         None => build::build(tool, &cache),
     }
+}
+
+/// Whether `tool` is there already, so that nothing has to build it.
+#[must_use]
+pub fn available(tool: Tool) -> bool {
+    in_assets(tool, env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from)).is_some()
+        || Cache::open().is_ok_and(|cache| cache.lookup(tool).is_some())
 }
 
 /// An empty variable counts as unset, and a folder without the tool as no folder: envtest's own

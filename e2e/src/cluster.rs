@@ -23,9 +23,13 @@ pub mod images;
 mod network;
 pub mod node;
 pub mod outside;
+mod part;
 pub mod place;
+mod processes;
 mod requirements;
 mod settings;
+pub mod trial;
 
 pub use error::Error;
 pub use handle::Cluster;
+pub use processes::PodProcess;

@@ -65,6 +65,14 @@ enum Verb {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
         seconds: u32,
     },
+    /// A line each second over one connection; prints how many came back
+    Talk {
+        /// host:port
+        address: String,
+        /// For how long
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+        seconds: u32,
+    },
     /// Opens a connection and prints what the server says first, then what it answers to a line
     Tcp {
         /// host:port
@@ -89,6 +97,13 @@ async fn main() -> ExitCode {
             rate,
             seconds,
         } => load(url, headers, rate, seconds).await,
+        Verb::Talk { address, seconds } => {
+            let mut lines = 0;
+            let ended = talk(&address, seconds, &mut lines).await;
+            let error = ended.err().map(|error| error.to_string());
+            say(&json!({"lines": lines, "error": error}));
+            Ok(true)
+        }
         Verb::Tcp { address } => {
             let answer = match tokio::time::timeout(CALL, tcp(&address)).await {
                 Ok(Ok((greeting, echo))) => json!({"greeting": greeting, "echo": echo}),
@@ -211,6 +226,22 @@ async fn tcp(address: &str) -> std::io::Result<(String, String)> {
     stream.write_all(b"sold 1\r\n").await?;
     let echo = line(&mut stream).await?;
     Ok((greeting, echo))
+}
+
+async fn talk(address: &str, seconds: u32, lines: &mut u32) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    line(&mut stream).await?;
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    for number in 0..seconds {
+        ticks.tick().await;
+        stream.write_all(format!("{number}\r\n").as_bytes()).await?;
+        let echo = tokio::time::timeout(CALL, line(&mut stream)).await??;
+        if echo != number.to_string() {
+            return Err(std::io::Error::other(format!("{echo} instead of {number}")));
+        }
+        *lines += 1;
+    }
+    Ok(())
 }
 
 async fn line(stream: &mut TcpStream) -> std::io::Result<String> {

@@ -13,7 +13,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use weft_e2e::{
     binaries::{Cache, Tool, find_or_build},
-    cluster::{Error, first, images, node, outside, place},
+    cluster::{Error, first, images, node, outside, place, trial},
 };
 
 #[derive(Parser)]
@@ -38,6 +38,8 @@ enum Verb {
     Down,
     /// Print the path of its administrator's kubeconfig
     Kubeconfig,
+    /// Say whether it could run here, or why not
+    Check,
     /// Find or build what it is made of
     Build,
     /// Build the images of the mesh and its sample from static programs
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Verb::Up { images } => up(&images),
         Verb::Down => down(),
         Verb::Kubeconfig => kubeconfig(),
+        Verb::Check => trial::run().map_err(Into::into),
         Verb::Build => build(),
         Verb::Images { from, to } => build_images(&from, &to),
         Verb::Hold(options) => outside::hold(&arguments(&options)).map_err(Into::into),

@@ -42,6 +42,17 @@ pub(super) fn remove(bound: Duration) -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes one of another name and removes it.
+pub(super) fn try_one() -> Result<(), Error> {
+    for hierarchy in hierarchies() {
+        let path = hierarchy.join(format!("{CGROUP}-trial"));
+        fs::create_dir_all(&path)
+            .and_then(|()| fs::remove_dir(&path))
+            .map_err(Error::files("cannot make and remove a cgroup", &path))?;
+    }
+    Ok(())
+}
+
 /// Where it is, if it is.
 pub(super) fn paths() -> Vec<PathBuf> {
     hierarchies()

@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
-    Error,
+    Error, part,
     place::{self, Ready},
+    processes::{self, PodProcess},
 };
 use crate::{
     binaries::{Tool, find_or_build},
@@ -18,6 +19,7 @@ use crate::{
 
 /// Seconds, once everything is built; but the first run builds Kubernetes.
 const START_BOUND: Duration = Duration::from_secs(45 * 60);
+const API_SERVER: &str = Tool::KubeApiserver.name();
 const END_BOUND: Duration = Duration::from_secs(60);
 
 /// A cluster. Dropping one of one's own takes it down and leaves nothing of it.
@@ -94,6 +96,43 @@ impl Cluster {
     #[must_use]
     pub fn kubectl(&self) -> &Kubectl {
         &self.kubectl
+    }
+
+    /// Kills the API server, as a crash would. [`Self::start_api_server`] brings it back.
+    ///
+    /// # Errors
+    /// On a cluster of somebody else, and where it does not end.
+    pub async fn stop_api_server(&self) -> Result<(), Error> {
+        self.must_be_ours()?;
+        part::stop(API_SERVER).await
+    }
+
+    /// Has the API server started again; it takes seconds until it answers.
+    ///
+    /// # Errors
+    /// On a cluster of somebody else, and where it is not started.
+    pub async fn start_api_server(&self) -> Result<(), Error> {
+        self.must_be_ours()?;
+        part::start(API_SERVER).await
+    }
+
+    fn must_be_ours(&self) -> Result<(), Error> {
+        if self.is_current() {
+            return Err(Error::Requirements(
+                "the API server of somebody else's cluster is not stopped".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The processes of its pods that run a program, by the program's name; none of a cluster of
+    /// somebody else, whose nodes are other machines.
+    #[must_use]
+    pub fn processes(&self, program: &str) -> Vec<PodProcess> {
+        if self.is_current() {
+            return Vec::new();
+        }
+        processes::running(program)
     }
 
     /// Whether it belongs to somebody else.

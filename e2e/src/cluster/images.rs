@@ -89,13 +89,7 @@ pub fn of_the_node() -> Result<Vec<PathBuf>, Error> {
 /// # Errors
 /// Where buildah is missing or fails.
 pub fn build(image: &Image, program: &Path, archive: &Path) -> Result<(), Error> {
-    if !requirements::on_path("buildah") {
-        return Err(Error::Requirements(
-            "images are built by buildah, which is missing. On Debian: \
-             apt-get install --no-install-recommends buildah"
-                .to_owned(),
-        ));
-    }
+    requirements::check_buildah()?;
     let work = tempfile::Builder::new()
         .prefix("weft-image.")
         .tempdir()

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,6 +15,7 @@ use tokio::{
 
 use super::{
     Error, components, dns, images, network,
+    part::Part,
     place::{self, NODE, NODE_ADDRESS, Ready},
 };
 use crate::control_plane::{
@@ -70,33 +72,34 @@ async fn end_of_stdin() {
 
 async fn start_and_watch(options: &Options) -> Result<(), Error> {
     let started = Instant::now();
-    let processes = start(options, started).await?;
+    let (mut api_server, processes) = start(options, started).await?;
     loop {
+        api_server.attend()?;
         for process in &processes {
             check(process)?;
         }
-        sleep(Duration::from_millis(500)).await;
+        sleep(Duration::from_millis(100)).await;
     }
 }
 
-async fn start(options: &Options, started: Instant) -> Result<Vec<Process>, Error> {
+async fn start(options: &Options, started: Instant) -> Result<(Part, Vec<Process>), Error> {
     let dir = place::dir();
     network::settle(STEP_BOUND)?;
     let (servers, kubectl) = Servers::find()?;
     let servers = servers.for_nodes(NODE_ADDRESS);
-    let pki = components::credentials(&servers.url())?;
+    let pki = Arc::new(components::credentials(&servers.url())?);
     let kubeconfig = components::kubeconfig_of("admin");
     let kubectl = Kubectl::new(&kubectl, &kubeconfig, dir).within(STEP_BOUND);
     let etcd = servers.start_etcd(&pki, dir)?;
-    let api_server = servers.start_api_server(&pki, dir)?;
+    let (again, keys) = (servers.clone(), Arc::clone(&pki));
+    let api_server = Part::new(Box::new(move || again.start_api_server(&keys, dir)))?;
     let containerd = components::containerd()?;
     import_all(options, &containerd).await?;
     servers
-        .wait_ready(&api_server, Some(&etcd), &kubeconfig, STEP_BOUND)
+        .wait_ready(api_server.process(), Some(&etcd), &kubeconfig, STEP_BOUND)
         .await?;
     say(started, "kube-apiserver is ready");
     let processes = vec![
-        api_server,
         etcd,
         components::controller_manager(&pki)?,
         components::scheduler()?,
@@ -144,7 +147,7 @@ async fn start(options: &Options, started: Instant) -> Result<Vec<Process>, Erro
     }
     .write()
     .map_err(Error::files("cannot say that the cluster is up", dir))?;
-    Ok(processes)
+    Ok((api_server, processes))
 }
 
 async fn import_all(options: &Options, containerd: &Process) -> Result<(), Error> {
@@ -196,7 +199,7 @@ where
     }
 }
 
-fn check(process: &Process) -> Result<(), Error> {
+pub(super) fn check(process: &Process) -> Result<(), Error> {
     let Some(status) = process.exited() else {
         return Ok(());
     };

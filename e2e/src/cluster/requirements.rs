@@ -45,6 +45,18 @@ pub(super) fn check() -> Result<(), Error> {
     )))
 }
 
+/// What images are built by.
+pub(super) fn check_buildah() -> Result<(), Error> {
+    if on_path("buildah") {
+        return Ok(());
+    }
+    Err(Error::Requirements(
+        "images are built by buildah, which is missing. On Debian: \
+         apt-get install --no-install-recommends buildah"
+            .to_owned(),
+    ))
+}
+
 /// The folder of the CNI plugins.
 pub(super) fn cni() -> Option<&'static Path> {
     CNI.iter()

@@ -97,7 +97,8 @@ pub(super) fn kubelet(ca: &Path, certificate: &Path, key: &Path) -> Result<PathB
         // The machine's disk is not this cluster's to judge.
         "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
-        "syncFrequency": "10s",
+        // How soon a pod sees a new Secret, and a little more.
+        "syncFrequency": "5s",
         "maxPods": 200,
         "registryPullQPS": 0,
         "podLogsDir": dir.join("pod-logs"),

@@ -1,9 +1,11 @@
 //! A pod that calls, with a service account of its own.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::stage::{Stage, Told, ensure, text};
+use crate::stage::{BOUND, Stage, Told, ensure, text};
 
 /// A Deployment of one pod of the client image.
 pub(crate) struct Caller<'a> {
@@ -43,18 +45,26 @@ impl<'a> Caller<'a> {
         serde_json::from_str(&self.exec(&["tcp", address]).await?).map_err(text)
     }
 
+    /// A line each second over one connection, for some time: how many came back, or the error.
+    pub(crate) async fn talk(&self, address: &str, seconds: u32) -> Told<Value> {
+        let bound = Duration::from_secs(u64::from(seconds) + 60);
+        let seconds = seconds.to_string();
+        let args = ["talk", address, "--seconds", &seconds];
+        serde_json::from_str(&self.exec_within(&args, bound).await?).map_err(text)
+    }
+
     /// Requests at a steady rate for some time.
     pub(crate) async fn load(&self, url: &str, rate: u32, seconds: u32) -> Told<Load> {
         let (rate, seconds) = (rate.to_string(), seconds.to_string());
         let args = ["load", url, "--rate", &rate, "--seconds", &seconds];
-        let printed = self.exec(&args).await?;
-        let calls: Result<Vec<Call>, _> = printed.lines().map(serde_json::from_str).collect();
-        let mut calls = calls.map_err(text)?;
-        calls.sort_by_key(|call| call.at);
-        Ok(Load { calls })
+        Load::read(&self.exec(&args).await?)
     }
 
     async fn exec(&self, args: &[&str]) -> Told<String> {
+        self.exec_within(args, BOUND).await
+    }
+
+    async fn exec_within(&self, args: &[&str], bound: Duration) -> Told<String> {
         let deployment = format!("deployment/{}", self.name);
         let mut all = vec![
             "-n",
@@ -67,7 +77,7 @@ impl<'a> Caller<'a> {
             "/caller",
         ];
         all.extend(args);
-        self.stage.run(&all).await
+        self.stage.run_within(&all, bound).await
     }
 }
 
@@ -122,6 +132,14 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// Reads the lines that the client prints, one for each request.
+    pub(crate) fn read(lines: &str) -> Told<Self> {
+        let calls: Result<Vec<Call>, _> = lines.lines().map(serde_json::from_str).collect();
+        let mut calls = calls.map_err(text)?;
+        calls.sort_by_key(|call| call.at);
+        Ok(Self { calls })
+    }
+
     /// Every request was answered with 200; says how many there were.
     pub(crate) fn none_failed(&self) -> Told<usize> {
         let failed: Vec<&Call> = self

@@ -68,7 +68,8 @@ pub(crate) async fn a_shift_under_load_fails_no_request(stage: &Stage) -> Told {
     Ok(())
 }
 
-fn now() -> u64 {
+/// In milliseconds of Unix time, as the client says when it sent a request.
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(since.map_or(0, |since| since.as_millis())).unwrap_or(0)
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 const HERE: &str = "story-jobs";
-const JOBS: usize = 10;
+const JOBS: usize = 20;
 
 /// The proxy is there before the job's first call and gone after its last.
 pub(crate) async fn jobs_with_a_proxy_complete(stage: &Stage) -> Told {

@@ -1,6 +1,6 @@
 //! Stories on a real cluster, told as a user acts: kubectl apply, calls from a pod, kubectl get.
 //!
-//! `make e2e` starts a cluster, tells them one after the other, and takes it down;
+//! `make e2e` starts a cluster, tells them, prints what was measured, and takes it down;
 //! `make e2e STORY=part-of-a-name` tells some; `CLUSTER=current` tells them on the cluster that
 //! kubectl points at, where the images must be already.
 
@@ -8,15 +8,20 @@ mod access;
 mod bookstore;
 mod caller;
 mod canary;
+mod figures;
 mod install;
 mod jobs;
 mod outage;
+mod rotation;
 mod stage;
+mod starts;
+mod steady;
 mod tcp;
 mod upgrade;
 
 use std::{
     env,
+    fs::File,
     io::{Write, stderr},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -27,32 +32,42 @@ use futures::{FutureExt, future::LocalBoxFuture};
 use stage::{Stage, Told};
 use weft_e2e::cluster::{Cluster, outside};
 
+/// A minute more than the slowest has ever needed here.
+const BOUND: Duration = Duration::from_secs(420);
+
 /// A story, and the promise that it keeps.
 struct Story {
     name: &'static str,
     tell: for<'a> fn(&'a Stage) -> LocalBoxFuture<'a, Told>,
 }
 
-/// A minute more than the slowest has ever needed here.
-const BOUND: Duration = Duration::from_secs(300);
-
 macro_rules! stories {
-    ($($module:ident :: $story:ident),+ $(,)?) => {
+    ($($module:ident :: $story:ident),* $(,)?) => {
         &[$(Story {
             name: concat!(stringify!($module), "::", stringify!($story)),
             tell: |stage| $module::$story(stage).boxed_local(),
-        }),+]
+        }),*]
     };
 }
 
+/// Told one after the other.
 const STORIES: &[Story] = stories![
-    install::applying_it_twice_changes_nothing,
     bookstore::unchanged_services_call_each_other_by_mutual_tls,
     access::a_denied_caller_learns_the_rule_and_finds_no_way_around,
     canary::a_shift_under_load_fails_no_request,
     jobs::jobs_with_a_proxy_complete,
+    starts::no_early_connection_fails_in_a_hundred_starts,
     tcp::a_server_that_speaks_first_is_reached_by_mutual_tls,
+];
+
+/// Told at the same time as those, one after the other: they wait more than they work.
+const BESIDE: &[Story] = stories![rotation::certificates_rotate_under_load_and_no_request_fails];
+
+/// Told alone, when the others have ended: they stop or replace what every story stands on.
+const ALONE: &[Story] = stories![
+    install::applying_it_twice_changes_nothing,
     outage::traffic_goes_on_without_an_operator,
+    outage::traffic_goes_on_without_an_api_server,
     upgrade::an_upgrade_and_an_uninstall_lose_no_request,
 ];
 
@@ -65,12 +80,10 @@ fn main() -> ExitCode {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    let chosen: Vec<&Story> = STORIES
-        .iter()
-        .filter(|story| wanted.is_empty() || wanted.iter().any(|part| story.name.contains(part)))
-        .collect();
-    if chosen.is_empty() {
-        let names: Vec<_> = STORIES.iter().map(|story| story.name).collect();
+    let chosen = Chosen::new(&wanted);
+    if chosen.count() == 0 {
+        let all = [STORIES, BESIDE, ALONE];
+        let names: Vec<_> = all.into_iter().flatten().map(|story| story.name).collect();
         say(&format!(
             "no story is called {wanted:?}; there are:\n  {}",
             names.join("\n  ")
@@ -90,7 +103,8 @@ fn main() -> ExitCode {
     runtime.block_on(tell(&chosen))
 }
 
-async fn tell(chosen: &[&Story]) -> ExitCode {
+async fn tell(chosen: &Chosen) -> ExitCode {
+    let started = Instant::now();
     let cluster = match cluster().await {
         Ok(cluster) => cluster,
         Err(error) => {
@@ -99,65 +113,165 @@ async fn tell(chosen: &[&Story]) -> ExitCode {
         }
     };
     let ours = !cluster.is_current();
-    let stage = Stage::new(cluster);
-    let failed = tell_on(&stage, chosen).await;
-    // Takes a cluster of our own down, and waits for its end.
-    drop(stage);
+    let told = tell_on(Stage::new(cluster), chosen).await;
+    // The cluster went with the last stage: one of our own is down now.
     let traces = if ours { outside::traces() } else { Vec::new() };
     if !traces.is_empty() {
         say(&format!("stories: the cluster left {}", traces.join(", ")));
     }
     say(&format!(
-        "stories: {} told, {} failed",
-        chosen.len(),
-        failed.len()
+        "stories: {} told in {:.0} s, {} not told, {} failed",
+        told.done,
+        started.elapsed().as_secs_f32(),
+        told.skipped.len(),
+        told.failed.len()
     ));
-    for name in &failed {
+    for skipped in &told.skipped {
+        say(&format!("  not told: {skipped}"));
+    }
+    for name in &told.failed {
         say(&format!("  FAILED {name}"));
     }
-    if failed.is_empty() && traces.is_empty() {
+    report_skipped(&told.skipped);
+    if told.failed.is_empty() && traces.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
 }
 
-/// Tells them one after the other; returns which failed.
-async fn tell_on(stage: &Stage, chosen: &[&Story]) -> Vec<&'static str> {
-    if let Err(error) = stage.install().await {
+async fn tell_on(stage: Stage, chosen: &Chosen) -> Chapter {
+    let mut told = Chapter::default();
+    if let Err(error) = stage.install(chosen.rotates()).await {
         say(&format!("stories: the mesh is not installed: {error}"));
         say(&stage.what_is_wrong().await);
-        return vec!["(the installation)"];
+        told.failed.push("(the installation)");
+        return told;
     }
-    let mut failed = Vec::new();
-    for (index, story) in chosen.iter().enumerate() {
-        let (number, of, name) = (index + 1, chosen.len(), story.name);
-        say(&format!("story {number}/{of} {name} ..."));
+    let second = stage.beside();
+    let (front, beside) = tokio::join!(
+        tell_in_turn(&stage, &chosen.front),
+        tell_in_turn(&second, &chosen.beside)
+    );
+    told.add(front);
+    told.add(beside);
+    if chosen.rotates() {
+        // As it is installed, for what is told of installing.
+        if let Err(why) = stage.install_again().await {
+            say(&format!("stories: the mesh is not as it was: {why}"));
+            told.failed.push("(the installation)");
+        }
+    }
+    told.add(tell_in_turn(&stage, &chosen.alone).await);
+    if let Err(why) = figures::measure(&stage).await {
+        say(&format!("stories: figures are missing: {why}"));
+        told.failed.push("(the figures)");
+    }
+    stage.clear().await;
+    for line in stage.measured() {
+        say(&line);
+    }
+    told
+}
+
+async fn tell_in_turn(stage: &Stage, stories: &[&Story]) -> Chapter {
+    let mut told = Chapter::default();
+    for story in stories {
+        let name = story.name;
+        say(&format!("story {name} ..."));
         let started = Instant::now();
-        let told = match tokio::time::timeout(BOUND, (story.tell)(stage)).await {
-            Ok(told) => told,
+        let ended = match tokio::time::timeout(BOUND, (story.tell)(stage)).await {
+            Ok(ended) => ended,
             Err(_) => Err(format!("it did not end within {BOUND:?}")),
         };
         let seconds = started.elapsed().as_secs_f32();
-        match told {
-            Ok(()) => say(&format!(
-                "story {number}/{of} {name} ... ok ({seconds:.1} s)"
-            )),
-            Err(why) => {
-                say(&format!(
-                    "story {number}/{of} {name} ... FAILED ({seconds:.1} s): {why}"
-                ));
+        match (ended, stage.why_not()) {
+            (Ok(()), Some(why)) => {
+                say(&format!("story {name} ... not told: {why}"));
+                told.skipped.push(format!("{name}: {why}"));
+            }
+            (Ok(()), None) => {
+                say(&format!("story {name} ... ok ({seconds:.1} s)"));
+                told.done += 1;
+            }
+            (Err(why), _) => {
+                say(&format!("story {name} ... FAILED ({seconds:.1} s): {why}"));
                 say(&stage.what_is_wrong().await);
-                failed.push(name);
+                told.failed.push(name);
+                told.done += 1;
             }
         }
         stage.clear().await;
     }
-    stage.measure_the_mesh().await;
-    for line in stage.measured() {
-        say(&line);
+    told
+}
+
+/// How stories ended.
+#[derive(Default)]
+struct Chapter {
+    done: usize,
+    failed: Vec<&'static str>,
+    skipped: Vec<String>,
+}
+
+impl Chapter {
+    fn add(&mut self, other: Self) {
+        self.done += other.done;
+        self.failed.extend(other.failed);
+        self.skipped.extend(other.skipped);
     }
-    failed
+}
+
+/// The stories whose names hold one of the words; all where there is no word.
+struct Chosen {
+    front: Vec<&'static Story>,
+    beside: Vec<&'static Story>,
+    alone: Vec<&'static Story>,
+}
+
+impl Chosen {
+    fn new(wanted: &[String]) -> Self {
+        let of = |stories: &'static [Story]| {
+            let by_name = |story: &&Story| {
+                wanted.is_empty() || wanted.iter().any(|part| story.name.contains(part.as_str()))
+            };
+            stories.iter().filter(by_name).collect()
+        };
+        Self {
+            front: of(STORIES),
+            beside: of(BESIDE),
+            alone: of(ALONE),
+        }
+    }
+
+    /// Whether identities are to live for a minute only, on a cluster of our own.
+    fn rotates(&self) -> bool {
+        self.beside
+            .iter()
+            .any(|story| story.name.starts_with("rotation::"))
+    }
+
+    fn count(&self) -> usize {
+        self.front.len() + self.beside.len() + self.alone.len()
+    }
+}
+
+/// Tells `hack/test.sh`, whose last lines name what was not checked.
+fn report_skipped(skipped: &[String]) {
+    let Some(path) = env::var_os("WEFT_SKIPPED").filter(|_| !skipped.is_empty()) else {
+        return;
+    };
+    let written = File::options()
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| {
+            skipped
+                .iter()
+                .try_for_each(|line| writeln!(file, "the story {line}"))
+        });
+    if let Err(error) = written {
+        say(&format!("stories: {}: {error}", Path::new(&path).display()));
+    }
 }
 
 async fn cluster() -> Result<Cluster, weft_e2e::cluster::Error> {

@@ -5,6 +5,7 @@ use std::{
     fmt::Display,
     fs,
     path::{Path, PathBuf},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -29,18 +30,44 @@ macro_rules! ensure {
 pub(crate) use ensure;
 
 pub(crate) struct Stage {
-    cluster: Cluster,
+    cluster: Rc<Cluster>,
     namespaces: RefCell<Vec<String>>,
-    measured: RefCell<Vec<String>>,
+    measured: Rc<RefCell<Vec<String>>>,
+    why_not: RefCell<Option<String>>,
 }
 
 impl Stage {
     pub(crate) fn new(cluster: Cluster) -> Self {
         Self {
-            cluster,
+            cluster: Rc::new(cluster),
             namespaces: RefCell::default(),
-            measured: RefCell::default(),
+            measured: Rc::default(),
+            why_not: RefCell::default(),
         }
+    }
+
+    /// Another stage on the same cluster, for stories that are told at the same time.
+    pub(crate) fn beside(&self) -> Self {
+        Self {
+            cluster: Rc::clone(&self.cluster),
+            namespaces: RefCell::default(),
+            measured: Rc::clone(&self.measured),
+            why_not: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// A story that cannot be told on this cluster says why, and ends.
+    pub(crate) fn not_told(&self, why: &str) -> Told {
+        *self.why_not.borrow_mut() = Some(why.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn why_not(&self) -> Option<String> {
+        self.why_not.take()
     }
 
     fn kubectl(&self) -> Kubectl {
@@ -49,7 +76,12 @@ impl Stage {
 
     /// What `kubectl` with these arguments prints.
     pub(crate) async fn run(&self, args: &[&str]) -> Told<String> {
-        match self.kubectl().run(args).await {
+        self.run_within(args, BOUND).await
+    }
+
+    /// The same for a command that takes long.
+    pub(crate) async fn run_within(&self, args: &[&str], bound: Duration) -> Told<String> {
+        match self.kubectl().within(bound).run(args).await {
             Ok(printed) => Ok(printed.stdout),
             Err(error) => Err(error.to_string()),
         }
@@ -117,8 +149,9 @@ impl Stage {
         Ok(())
     }
 
-    /// Applies `config/` where no mesh is installed, and waits until it stands.
-    pub(crate) async fn install(&self) -> Told {
+    /// Applies `config/` where no mesh is installed, and waits until it stands. `rotating`: with
+    /// identities that live for a minute, on a cluster of our own.
+    pub(crate) async fn install(&self, rotating: bool) -> Told {
         let there = self
             .run(&[
                 "-n",
@@ -132,7 +165,11 @@ impl Stage {
             .await;
         if there.is_err() || !self.cluster.is_current() {
             let started = Instant::now();
-            self.apply_config().await?;
+            if rotating && !self.cluster.is_current() {
+                self.apply_folder("e2e/tests/stories/rotating").await?;
+            } else {
+                self.apply_config().await?;
+            }
             self.rolled_out("weft-system").await?;
             self.note(format!(
                 "install: from apply to two operators ready {:.1} s",
@@ -142,13 +179,24 @@ impl Stage {
         self.rolled_out("weft-system").await
     }
 
-    /// `kubectl apply --server-side -k config/`. The first time, a kind may not be served yet when
-    /// an object of it arrives; a user runs the command again, and so does this.
+    /// Brings the mesh back to what `config/` says, and waits until it stands.
+    pub(crate) async fn install_again(&self) -> Told {
+        self.apply_config().await?;
+        self.rolled_out("weft-system").await
+    }
+
+    /// `kubectl apply --server-side -k config/`.
     pub(crate) async fn apply_config(&self) -> Told {
-        let config = repository().join("config");
-        let config = config.to_string_lossy();
-        let args = ["apply", "--server-side", "-k", &config];
-        eventually("config/ is applied", async || self.run(&args).await).await?;
+        self.apply_folder("config").await
+    }
+
+    /// The first time, a kind may not be served yet when an object of it arrives; a user runs the
+    /// command again, and so does this.
+    async fn apply_folder(&self, folder: &str) -> Told {
+        let folder = repository().join(folder);
+        let folder = folder.to_string_lossy();
+        let args = ["apply", "--server-side", "-k", &folder];
+        eventually("the mesh is applied", async || self.run(&args).await).await?;
         Ok(())
     }
 
@@ -192,20 +240,6 @@ impl Stage {
             pods.unwrap_or_else(|error| error),
             events.get(last..).unwrap_or_default().join("\n")
         )
-    }
-
-    /// What the mesh itself takes, on a cluster of our own.
-    pub(crate) async fn measure_the_mesh(&self) {
-        if self.cluster.is_current() {
-            return;
-        }
-        for name in ["operator", "proxy"] {
-            let archive = repository().join(format!("target/images/{name}.tar"));
-            if let Ok(file) = fs::metadata(archive) {
-                let mebibytes = file.len() >> 20;
-                self.note(format!("image of the {name}: {mebibytes} MiB, compressed"));
-            }
-        }
     }
 }
 
