@@ -75,13 +75,18 @@ pub(crate) fn split(authority: &str) -> Result<(&str, Option<u16>), AuthorityRej
 
 /// Labels of letters, digits, hyphens and underscores (which DNS carries and some clients use).
 pub(crate) fn is_name(host: &str) -> bool {
-    host.len() <= MAX_HOST
-        && host.split('.').all(|label| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        })
+    // No label is empty: neither two dots in a row, nor one at either end.
+    let mut last = b'.';
+    let mut labels = host.bytes().all(|byte| {
+        let is_right = match byte {
+            b'.' => last != b'.',
+            _ => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'),
+        };
+        last = byte;
+        is_right
+    });
+    labels &= last != b'.';
+    labels && host.len() <= MAX_HOST
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use weft_engine::{documents::ServiceRef, identity::SpiffeId};
 
+mod scratch;
 mod stream;
 
+pub(crate) use scratch::with_scratch;
 pub use stream::{Prefixed, Stream};
 
 /// The flag of what is refused because it came in plaintext.

@@ -40,6 +40,9 @@ pub mod observe;
 /// What one core owns.
 pub mod worker;
 
+/// One timer for many deadlines.
+mod timer;
+
 /// What is known of an accepted connection, and its bytes.
 pub mod connection;
 
@@ -48,6 +51,9 @@ pub mod listen;
 
 /// TCP: one decision per connection, then bytes both ways.
 pub mod tcp;
+
+/// HTTP/1.1 on the wire: heads and bodies, in and out.
+mod h1;
 
 /// HTTP/1.1, HTTP/2 and gRPC: decide, enforce, respond.
 pub mod http;

@@ -1,16 +1,21 @@
 //! One attempt: a connection to one endpoint, the request, the response's head.
 
-use std::{pin::pin, rc::Rc, time::Instant};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    rc::Rc,
+    task::{Poll, ready},
+    time::Instant,
+};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use tokio::time::sleep_until;
+use http::Response;
 
 use super::{
     forward::Limits,
     grpc,
     head::Head,
     headers::is_repeatable,
+    incoming::ServerBody,
     request_body::{Activity, RequestBody},
 };
 use crate::{
@@ -68,27 +73,30 @@ pub(super) struct Attempt<'a> {
 
 /// How an attempt ended.
 pub(super) struct Ended {
-    pub result: Result<(Response<Incoming>, Answered), Failure>,
+    pub result: Result<(Response<ServerBody>, Answered), Failure>,
     /// The connection had carried requests before.
     pub reused: bool,
+    pub at: Instant,
     /// The response is the endpoint's proxy's own, which says that another attempt does no harm.
     pub repeatable: bool,
 }
 
 impl Attempt<'_> {
-    /// Runs it. `build` makes the request once there is a connection.
-    pub(super) async fn run(self, build: impl FnOnce() -> (Head, RequestBody)) -> Ended {
-        let began = Instant::now();
+    /// Runs it from `began`. `body` is asked for once there is a connection.
+    pub(super) async fn run(
+        self,
+        began: Instant,
+        head: &Head,
+        body: impl FnOnce() -> RequestBody,
+    ) -> Ended {
         let outstanding = self.endpoint.begin();
         let mut reused = false;
         let exchange = async {
-            let lease = acquire(self.cluster, self.endpoint, self.wire, self.identity)
+            let lease = acquire(self.cluster, self.endpoint, self.wire, self.identity, began)
                 .await
                 .map_err(Failure::Upstream)?;
             reused = lease.reused;
-            let (head, body) = build();
-            let request: Request<RequestBody> = head.into_request(lease.is_http2(), body);
-            lease.send(request).await.map_err(Failure::Send)
+            lease.send(head, body()).await.map_err(Failure::Send)
         };
         let result = match self.within_limits(began, exchange).await {
             Err(Failure::Send(error)) if self.activity.client_failed() => {
@@ -139,11 +147,12 @@ impl Attempt<'_> {
                 (response, answered)
             }),
             reused,
+            at: now,
             repeatable,
         }
     }
 
-    fn outcome(&self, response: &Response<Incoming>) -> Outcome {
+    fn outcome(&self, response: &Response<ServerBody>) -> Outcome {
         if self.is_grpc {
             match grpc::status_of(response.headers()) {
                 Some(grpc::UNAVAILABLE) => return Outcome::GatewayError,
@@ -163,27 +172,26 @@ impl Attempt<'_> {
     ) -> Result<T, Failure> {
         let mut exchange = pin!(exchange);
         let attempt_ends = self.limits.backend.map(|limit| began + limit);
-        loop {
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = exchange.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
             let idle_ends = self.activity.last() + self.limits.idle;
             let next = [self.limits.request, attempt_ends]
                 .into_iter()
                 .flatten()
                 .fold(idle_ends, Instant::min);
-            tokio::select! {
-                biased;
-                result = &mut exchange => return result,
-                () = sleep_until(next.into()) => {}
-            }
+            ready!(self.activity.poll_until(cx, next));
             let now = Instant::now();
-            if self.limits.request.is_some_and(|ends| ends <= now) {
-                return Err(Failure::TimeoutRequest);
-            }
-            if attempt_ends.is_some_and(|ends| ends <= now) {
-                return Err(Failure::TimeoutBackend);
-            }
-            if self.activity.last() + self.limits.idle <= now {
-                return Err(Failure::TimeoutIdle);
-            }
-        }
+            let is_over = |ends: Option<Instant>| ends.is_some_and(|ends| ends <= now);
+            Poll::Ready(Err(if is_over(self.limits.request) {
+                Failure::TimeoutRequest
+            } else if is_over(attempt_ends) {
+                Failure::TimeoutBackend
+            } else {
+                Failure::TimeoutIdle
+            }))
+        })
+        .await
     }
 }

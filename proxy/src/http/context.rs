@@ -3,16 +3,16 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    sync::Arc,
     time::Instant,
 };
 
 use http::uri::Authority;
+use weft_engine::authority::AuthorityRejection;
 
-use super::{framing::Progress, series::Series};
+use super::{request_body::Activity, series::Series};
 use crate::{
     connection::ConnectionInfo,
-    observe::{Gauge, families},
+    observe::{Counter, Gauge, families},
     upstream::Cluster,
     worker::Worker,
 };
@@ -23,6 +23,21 @@ pub(super) struct Named {
     pub text: Box<str>,
     /// `None` where it is empty (HTTP/1.0), or no authority of a URI.
     pub parsed: Option<Authority>,
+    /// Why the engine would refuse it.
+    pub rejection: Option<AuthorityRejection>,
+}
+
+/// Decisions whose counters a connection remembers.
+const DECISIONS: usize = 8;
+
+/// What a policy said.
+#[derive(Debug)]
+struct Decision {
+    policy: Box<str>,
+    rule: Box<str>,
+    decision: &'static str,
+    shadow: bool,
+    count: Counter,
 }
 
 /// One served connection.
@@ -30,8 +45,6 @@ pub(super) struct Named {
 pub(super) struct Context {
     pub worker: Rc<Worker>,
     pub connection: ConnectionInfo,
-    /// What the byte guard saw.
-    pub progress: Arc<Progress>,
     /// Exchanges under way.
     active: Cell<u32>,
     /// When the last exchange ended.
@@ -44,14 +57,14 @@ pub(super) struct Context {
     pub cluster: RefCell<Option<Rc<Cluster>>>,
     /// The series of the last exchange: the next one mostly has the same labels.
     pub series: RefCell<Option<Series>>,
+    /// What policies said last, and where it is counted.
+    decisions: RefCell<Vec<Decision>>,
+    /// The last exchange's, for the next: with it goes the connection's timer.
+    activity: RefCell<Option<Activity>>,
 }
 
 impl Context {
-    pub(super) fn new(
-        worker: Rc<Worker>,
-        connection: ConnectionInfo,
-        progress: Arc<Progress>,
-    ) -> Rc<Self> {
+    pub(super) fn new(worker: Rc<Worker>, connection: ConnectionInfo) -> Rc<Self> {
         let direction = connection.direction.as_str();
         let requests_active = worker
             .metrics
@@ -59,13 +72,14 @@ impl Context {
         Rc::new(Self {
             worker,
             connection,
-            progress,
             requests_active,
             named: RefCell::default(),
             cluster: RefCell::default(),
             active: Cell::new(0),
             last_end: Cell::new(Instant::now()),
             series: RefCell::default(),
+            decisions: RefCell::default(),
+            activity: RefCell::default(),
         })
     }
 
@@ -76,9 +90,20 @@ impl Context {
             *named = Rc::new(Named {
                 text: authority.into(),
                 parsed: Authority::try_from(authority).ok(),
+                rejection: weft_engine::authority::host(authority).err(),
             });
         }
         named.clone()
+    }
+
+    /// The activity of an exchange that begins.
+    pub(super) fn activity(&self, now: Instant) -> Activity {
+        let mut last = self.activity.borrow_mut();
+        let activity = last
+            .take()
+            .and_then(|activity| activity.again(now))
+            .unwrap_or_else(|| Activity::new(now));
+        last.insert(activity).clone()
     }
 
     pub(super) fn begin(&self) {
@@ -86,10 +111,39 @@ impl Context {
         self.requests_active.add(1);
     }
 
-    pub(super) fn end(&self) {
+    pub(super) fn end(&self, now: Instant) {
         self.active.set(self.active.get().saturating_sub(1));
         self.requests_active.add(-1);
-        self.last_end.set(Instant::now());
+        self.last_end.set(now);
+    }
+
+    /// Counts what a policy said.
+    pub(super) fn decided(&self, policy: &str, rule: &str, decision: &'static str, shadow: bool) {
+        let mut decisions = self.decisions.borrow_mut();
+        let known = decisions.iter().find(|known| {
+            known.decision == decision
+                && known.shadow == shadow
+                && *known.rule == *rule
+                && *known.policy == *policy
+        });
+        if let Some(known) = known {
+            return known.count.inc();
+        }
+        let mode = if shadow { "shadow" } else { "enforce" };
+        let labels = [policy, rule, decision, mode];
+        let metrics = &self.worker.metrics;
+        let count = metrics.counter(&families::AUTHZ_DECISIONS, &labels);
+        count.inc();
+        if decisions.len() >= DECISIONS {
+            decisions.clear();
+        }
+        decisions.push(Decision {
+            policy: policy.into(),
+            rule: rule.into(),
+            decision,
+            shadow,
+            count,
+        });
     }
 
     /// Since when no exchange is under way; `None` while one is.

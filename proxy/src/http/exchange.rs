@@ -1,14 +1,13 @@
 //! One request, from its head to its last byte.
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use http::{
-    Request, Response, Version,
+    Response, Version,
     request::Parts,
     uri::{Authority, PathAndQuery},
 };
-use hyper::{body::Incoming, upgrade::OnUpgrade};
 use weft_engine::{
     compile::CompiledHttpRule,
     decide::{self, HttpFacts, Peer, Verdict},
@@ -22,10 +21,11 @@ use super::{
     grpc,
     head::Head,
     headers,
+    incoming::ClientBody,
     local_reply::local_reply,
     observation::Observation,
     place::Place,
-    request_body::{Activity, Upload},
+    request_body::Upload,
     respond::Refusal,
     response_body::ResponseBody,
     validate,
@@ -35,14 +35,13 @@ use crate::{connection::Target, upstream::Cluster};
 /// Serves one request.
 pub(super) async fn exchange(
     context: Rc<Context>,
-    request: Request<Incoming>,
+    parts: Parts,
+    body: ClientBody,
 ) -> Response<ResponseBody> {
-    let (mut parts, body) = request.into_parts();
     let is_grpc = parts.version == Version::HTTP_2 && grpc::is_grpc(&parts.headers);
     let client = Client {
         version: parts.version,
         is_grpc,
-        on_upgrade: parts.extensions.remove::<OnUpgrade>(),
     };
     let mut observation = Box::new(Observation::begin(&context, &parts, is_grpc));
     let request = Arrived {
@@ -59,7 +58,7 @@ pub(super) async fn exchange(
             observation.status = Some(response.status().as_u16());
             response.map(|body| ResponseBody::local(body, observation))
         }
-        Ok(Reply::Forwarded(forwarded)) => forwarded.deliver(&context, client, observation),
+        Ok(Reply::Forwarded(forwarded)) => forwarded.deliver(client, observation),
     }
 }
 
@@ -73,7 +72,7 @@ enum Reply {
 struct Arrived<'c> {
     context: &'c Rc<Context>,
     is_grpc: bool,
-    body: Incoming,
+    body: ClientBody,
 }
 
 /// What is sent where.
@@ -103,8 +102,9 @@ impl Arrived<'_> {
         let authority = &*named.text;
         observation.authority(authority);
         // The engine looks at it again; but first the service has to be found by it.
-        weft_engine::authority::host(authority)
-            .map_err(|rejection| Refusal::Malformed(rejection.into()))?;
+        if let Some(rejection) = named.rejection {
+            return Err(Refusal::Malformed(rejection.into()));
+        }
         let hop = headers::strip_request(&mut parts);
 
         let place = Place::find(worker, &connection.target, authority, observation).await?;
@@ -192,7 +192,7 @@ impl Arrived<'_> {
         } = outgoing;
         let upgrade = head.upgrade.clone();
         let limits = Limits::new(rule, &cluster, upgrade.is_some(), observation.started());
-        let activity = Activity::new(Instant::now());
+        let activity = self.context.activity(observation.started());
         let upload = Upload::new(
             self.body,
             observation.request_bytes.clone(),

@@ -7,7 +7,6 @@ use std::{
 };
 
 use http::{Response, Version};
-use hyper::body::Incoming;
 use tokio::time::sleep;
 use weft_engine::{
     compile::CompiledHttpRule,
@@ -18,6 +17,7 @@ use super::{
     attempt::{Answered, Attempt, Ended, Failure},
     context::Context,
     head::Head,
+    incoming::ServerBody,
     observation::Observation,
     request_body::{Activity, Upload},
     respond::Refusal,
@@ -110,9 +110,10 @@ impl Job<'_> {
     pub(super) async fn run(
         self,
         observation: &mut Observation,
-    ) -> Result<(Response<Incoming>, Answered), Refusal> {
+    ) -> Result<(Response<ServerBody>, Answered), Refusal> {
         let cluster = self.cluster.clone();
-        cluster.begin_request(Instant::now());
+        let began = Instant::now();
+        cluster.begin_request(began);
         let Some(permit) = cluster.bounds.begin_request() else {
             cluster.metrics.overflow("max_requests");
             return Err(Refusal::Upstream(UpstreamError::Overflow("maxRequests")));
@@ -120,9 +121,9 @@ impl Job<'_> {
         let retry = self.rule.and_then(|rule| rule.retry.as_ref());
         let mut retries = Retries::new(retry, self.head.method.clone(), self.is_grpc);
         let mut tried: Vec<Rc<Endpoint>> = Vec::new();
-        let began = Instant::now();
+        let mut now = began;
         loop {
-            let picked = cluster.pick(LoadBalancing::PeakEwma, self.labels, &tried, Instant::now());
+            let picked = cluster.pick(LoadBalancing::PeakEwma, self.labels, &tried, now);
             let Some(endpoint) = picked else {
                 return Err(Refusal::Upstream(UpstreamError::NoEndpoint(format!(
                     "{}/{}:{}",
@@ -131,8 +132,8 @@ impl Job<'_> {
             };
             observation.attempts += 1;
             observation.endpoint = Some((endpoint.key.address, endpoint.key.identity.clone()));
-            let ended = self.attempt(&endpoint).await;
-            observation.upstream = Some(began.elapsed());
+            let ended = self.attempt(&endpoint, now).await;
+            observation.upstream = Some(ended.at.saturating_duration_since(began));
             let (next, failed) = match &ended.result {
                 Ok((response, _)) => (
                     match ended.repeatable {
@@ -170,6 +171,7 @@ impl Job<'_> {
                 sleep(wait).await;
             }
             self.catch_up();
+            now = Instant::now();
         }
     }
 
@@ -184,7 +186,7 @@ impl Job<'_> {
         }
     }
 
-    async fn attempt(&self, endpoint: &Rc<Endpoint>) -> Ended {
+    async fn attempt(&self, endpoint: &Rc<Endpoint>, now: Instant) -> Ended {
         let attempt = Attempt {
             cluster: &self.cluster,
             endpoint,
@@ -194,11 +196,7 @@ impl Job<'_> {
             activity: &self.activity,
             is_grpc: self.is_grpc,
         };
-        let head = &self.head;
-        let upload = &self.upload;
-        // Cloned even where no rule asks for retries: a connection that had ended before, or a
-        // stream that was refused, costs another attempt, and then the head is needed again.
-        attempt.run(|| (head.clone(), upload.attempt())).await
+        attempt.run(now, &self.head, || self.upload.attempt()).await
     }
 
     /// Whether there is time, a body and a budget for one more attempt.

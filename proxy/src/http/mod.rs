@@ -6,7 +6,7 @@ mod serve;
 /// What the requests of one connection share.
 mod context;
 
-/// What the parser lets through and we do not: request smuggling.
+/// Header blocks of HTTP/2 that do not end.
 mod framing;
 
 /// One request, from its head to its last byte.
@@ -42,6 +42,9 @@ mod attempt;
 /// When another attempt is made.
 mod retry;
 
+/// Bodies as they come, of either protocol.
+mod incoming;
+
 /// Request bodies, kept for a replay where one may come.
 mod request_body;
 
@@ -70,5 +73,7 @@ mod grpc;
 mod executor;
 
 pub(crate) use executor::LocalExecutor;
+pub(crate) use head::Head;
+pub(crate) use incoming::ServerBody;
 pub(crate) use request_body::RequestBody;
 pub use serve::{Version, serve};

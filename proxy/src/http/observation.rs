@@ -17,10 +17,7 @@ use super::{
     headers,
     series::{Key, Series},
 };
-use crate::{
-    connection::Direction,
-    observe::{AccessRecord, families},
-};
+use crate::{connection::Direction, observe::AccessRecord};
 
 /// One exchange, told when dropped.
 #[derive(Debug)]
@@ -138,18 +135,19 @@ impl Observation {
     }
 
     /// A policy's say is counted.
-    pub(super) fn authorized(&self, policy: &str, rule: &str, decision: &str, shadow: bool) {
-        let mode = if shadow { "shadow" } else { "enforce" };
+    pub(super) fn authorized(
+        &self,
+        policy: &str,
+        rule: &str,
+        decision: &'static str,
+        shadow: bool,
+    ) {
         let rule = if rule.is_empty() { "-" } else { rule };
-        self.context
-            .worker
-            .metrics
-            .counter(&families::AUTHZ_DECISIONS, &[policy, rule, decision, mode])
-            .inc();
+        self.context.decided(policy, rule, decision, shadow);
     }
 
-    fn tell(&mut self) {
-        let duration = self.started.elapsed();
+    fn tell(&mut self, now: Instant) {
+        let duration = now.saturating_duration_since(self.started);
         let route = self.route.clone().unwrap_or_default();
         let key = Key {
             status: self.status.unwrap_or(0),
@@ -200,7 +198,8 @@ impl Drop for Observation {
             // The exchange was dropped before it had an answer: the client went away.
             self.flag = Some("downstream_reset");
         }
-        self.tell();
-        self.context.end();
+        let now = Instant::now();
+        self.tell(now);
+        self.context.end(now);
     }
 }

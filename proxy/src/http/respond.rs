@@ -42,6 +42,8 @@ pub(super) enum Refusal {
     Upstream(UpstreamError),
     /// No answer.
     Send(SendError),
+    /// The endpoint switched protocols though nobody asked it to.
+    Switched,
     /// The request's time is over.
     TimeoutRequest,
     /// The attempt's time is over.
@@ -74,7 +76,7 @@ impl Refusal {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Send(SendError::Client(..)) => StatusCode::BAD_REQUEST,
-            Self::Send(_) => StatusCode::BAD_GATEWAY,
+            Self::Send(_) | Self::Switched => StatusCode::BAD_GATEWAY,
             Self::TimeoutRequest | Self::TimeoutBackend | Self::TimeoutIdle => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -93,6 +95,7 @@ impl Refusal {
             Self::UnknownHost(_) => "unknown_host",
             Self::Upstream(error) => error.flag(),
             Self::Send(error) => error.flag(),
+            Self::Switched => "upstream_protocol_error",
             Self::TimeoutRequest => "timeout_request",
             Self::TimeoutBackend => "timeout_backend",
             Self::TimeoutIdle => "timeout_idle",
@@ -132,6 +135,7 @@ impl Refusal {
             }
             Self::Upstream(error) => error.to_string().into(),
             Self::Send(error) => error.to_string().into(),
+            Self::Switched => "the endpoint switched protocols unasked; see its own log".into(),
             Self::TimeoutRequest => "the request's time-out ended".into(),
             Self::TimeoutBackend => "the endpoint did not answer in time".into(),
             Self::TimeoutIdle => "nothing came or went for the idle time-out".into(),

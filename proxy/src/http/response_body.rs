@@ -3,26 +3,26 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep_until};
 
 use super::{
-    attempt::Answered, forward::Limits, grpc, observation::Observation, request_body::Activity,
+    attempt::Answered, forward::Limits, grpc, incoming::ServerBody, observation::Observation,
+    request_body::Activity, upgrade::Switched,
 };
+use crate::upstream::pool::Cause;
 
 /// Why a response ends before its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ResponseBodyError {
     /// The server's connection.
     #[error("the endpoint ended its response early: {0}")]
-    Upstream(#[from] hyper::Error),
+    Upstream(#[from] Cause),
     /// The request's time is over.
     #[error("the request's time-out ended during the response")]
     Timeout,
@@ -62,17 +62,19 @@ enum Inner {
     },
     /// Given by an endpoint.
     Streamed(Box<Streamed>),
+    /// Both sides switch protocols.
+    Switched(Box<Switched>),
     Ended,
 }
 
 #[derive(Debug)]
 struct Streamed {
-    body: Incoming,
+    /// `None`: it was given back with its connection.
+    body: Option<ServerBody>,
     answered: Answered,
     observation: Box<Observation>,
     limits: Limits,
     activity: Activity,
-    sleep: Option<Pin<Box<Sleep>>>,
     is_grpc: bool,
     /// The end was reached (a body without a known length does not say so itself).
     whole: bool,
@@ -88,14 +90,25 @@ impl ResponseBody {
         })
     }
 
-    /// No body; the exchange goes on elsewhere (an upgraded connection).
-    pub(super) fn none() -> Self {
-        Self(Inner::Ended)
+    /// No body; the exchange goes on in another protocol.
+    pub(super) fn switched(switched: Switched) -> Self {
+        Self(Inner::Switched(Box::new(switched)))
+    }
+
+    /// The other side of a switch of protocols.
+    pub(super) fn take_switched(&mut self) -> Option<Box<Switched>> {
+        match std::mem::replace(&mut self.0, Inner::Ended) {
+            Inner::Switched(switched) => Some(switched),
+            other => {
+                self.0 = other;
+                None
+            }
+        }
     }
 
     /// An endpoint's body.
     pub(super) fn streamed(
-        body: Incoming,
+        body: ServerBody,
         answered: Answered,
         observation: Box<Observation>,
         limits: Limits,
@@ -103,12 +116,11 @@ impl ResponseBody {
         is_grpc: bool,
     ) -> Self {
         Self(Inner::Streamed(Box::new(Streamed {
-            body,
+            body: Some(body),
             answered,
             observation,
             limits,
             activity,
-            sleep: None,
             is_grpc,
             whole: false,
         })))
@@ -126,25 +138,14 @@ impl Streamed {
 
     /// Pending, or the time-out that is over.
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<ResponseBodyError> {
-        loop {
-            let deadline = self.deadline();
-            // Made on the first wait only: most bodies are there when they are asked for.
-            let sleep = self
-                .sleep
-                .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
-            if sleep.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            let now = Instant::now();
-            if self.limits.request.is_some_and(|deadline| deadline <= now) {
-                return Poll::Ready(ResponseBodyError::Timeout);
-            }
-            if deadline <= now {
-                return Poll::Ready(ResponseBodyError::Idle);
-            }
-            // Bytes went meanwhile: the idle time-out moved on.
-            sleep.as_mut().reset(deadline.into());
-        }
+        ready!(self.activity.poll_until(cx, self.deadline()));
+        let now = Instant::now();
+        let of_request = self.limits.request.is_some_and(|deadline| deadline <= now);
+        Poll::Ready(if of_request {
+            ResponseBodyError::Timeout
+        } else {
+            ResponseBodyError::Idle
+        })
     }
 
     fn take_in(&mut self, frame: &Frame<Bytes>) {
@@ -172,8 +173,10 @@ impl Streamed {
 impl Drop for Streamed {
     fn drop(&mut self) {
         // Servers do not ask again once they know that a body has ended.
-        if self.whole || self.body.is_end_stream() {
-            self.answered.held.finish();
+        let body = self.body.take();
+        let is_whole = |body: &ServerBody| self.whole || body.is_end_stream();
+        if let Some(body) = body.filter(is_whole) {
+            self.answered.held.finish(body, self.activity.last());
         } else if self.observation.flag.is_none() {
             self.observation.flag = Some("downstream_reset");
         }
@@ -190,7 +193,7 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
         let inner = &mut self.get_mut().0;
         let streamed = match inner {
-            Inner::Ended => return Poll::Ready(None),
+            Inner::Ended | Inner::Switched(_) => return Poll::Ready(None),
             Inner::Local { body, .. } => {
                 let body = body.take();
                 if body.is_none() {
@@ -200,7 +203,10 @@ impl Body for ResponseBody {
             }
             Inner::Streamed(streamed) => streamed,
         };
-        let error = match Pin::new(&mut streamed.body).poll_frame(cx) {
+        let Some(body) = &mut streamed.body else {
+            return Poll::Ready(None);
+        };
+        let error = match Pin::new(body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 streamed.take_in(&frame);
                 return Poll::Ready(Some(Ok(frame)));
@@ -234,19 +240,22 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Inner::Ended => true,
+            Inner::Ended | Inner::Switched(_) => true,
             Inner::Local { body, .. } => body.is_none(),
-            Inner::Streamed(streamed) => streamed.body.is_end_stream(),
+            Inner::Streamed(streamed) => streamed.body.as_ref().is_none_or(Body::is_end_stream),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Inner::Ended => SizeHint::with_exact(0),
+            Inner::Ended | Inner::Switched(_) => SizeHint::with_exact(0),
             Inner::Local { body, .. } => {
                 SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
             }
-            Inner::Streamed(streamed) => streamed.body.size_hint(),
+            Inner::Streamed(streamed) => streamed
+                .body
+                .as_ref()
+                .map_or_else(|| SizeHint::with_exact(0), Body::size_hint),
         }
     }
 }

@@ -18,26 +18,18 @@ pub(super) enum Unread {
 }
 
 impl Unread {
-    /// What an error of the server's side of a connection says; `None`: no request is refused by
-    /// it (the client went away, or a request under way ended and told of it itself).
-    pub(super) fn of(error: &hyper::Error, http2: bool) -> Option<Self> {
-        if http2 {
-            let mut source = std::error::Error::source(error);
-            while let Some(cause) = source {
-                if let Some(error) = cause.downcast_ref::<h2::Error>() {
-                    // Ended by us, for what the peer sent.
-                    return error.is_library().then_some(Self::Malformed(None));
-                }
-                source = cause.source();
+    /// What an error of the server's side of an HTTP/2 connection says; `None`: no request is
+    /// refused by it (the client went away, or a request under way ended and told of it itself).
+    pub(super) fn of(error: &hyper::Error) -> Option<Self> {
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            if let Some(error) = cause.downcast_ref::<h2::Error>() {
+                // Ended by us, for what the peer sent.
+                return error.is_library().then_some(Self::Malformed(None));
             }
-            return None;
+            source = cause.source();
         }
-        if !error.is_parse() {
-            return None;
-        }
-        // As hyper answers. Its 414 is for targets longer than a whole head may be here.
-        let status = if error.is_parse_too_large() { 431 } else { 400 };
-        Some(Self::Malformed(Some(status)))
+        None
     }
 
     fn flag(self) -> &'static str {

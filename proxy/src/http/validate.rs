@@ -1,4 +1,4 @@
-//! What a request must be before the engine is asked. What hyper already refuses (bad syntax,
+//! What a request must be before the engine is asked. What a parser already refuses (bad syntax,
 //! control characters, too much, two different lengths) does not come here.
 
 use http::{Method, Version, header, request::Parts};
@@ -8,7 +8,7 @@ mod tests;
 
 /// Header fields of one request at most. HTTP/1.1 is held to it by the parser, HTTP/2 here (its
 /// parser bounds the bytes).
-pub(super) const MAX_HEADERS: usize = 128;
+pub(super) use crate::h1::MAX_HEADERS;
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,6 @@
 //! so an idle one holds none, however many there are.
 
 use std::{
-    cell::RefCell,
     future::{Future, poll_fn},
     io,
     pin::Pin,
@@ -16,12 +15,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Bytes read at once, and so the most that one direction of a connection holds back.
-const SCRATCH: usize = 64 * 1024;
-
-thread_local! {
-    static SCRATCH_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
-}
+use crate::connection::with_scratch;
 
 /// What was carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -198,7 +192,7 @@ fn poll_both(
     up: &mut Half,
     down: &mut Half,
 ) -> Poll<Result<(), CopyError>> {
-    SCRATCH_BUFFER.with_borrow_mut(|scratch| {
+    with_scratch(|scratch| {
         let upward = up.poll(cx, scratch, Pin::new(client), Pin::new(server));
         if let Poll::Ready(Err(error)) = upward {
             return Poll::Ready(Err(match error {

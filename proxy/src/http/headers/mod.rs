@@ -41,6 +41,10 @@ pub(super) struct HopByHop {
 /// application will not.
 pub(super) fn strip_request(parts: &mut Parts) -> HopByHop {
     let headers = &mut parts.headers;
+    let seen = special(headers);
+    if seen == 0 {
+        return HopByHop::default();
+    }
     let trailers = lists(headers, &header::TE, "trailers");
     let wants_upgrade = parts.version == Version::HTTP_11
         && lists(headers, &header::CONNECTION, "upgrade")
@@ -61,12 +65,10 @@ pub(super) fn strip_request(parts: &mut Parts) -> HopByHop {
                 .any(|name| name.trim_ascii().starts_with(b"h2c"))
         })
         .cloned();
-    strip(headers);
-    headers.remove(HTTP2_SETTINGS);
-    // We answer it ourselves when the body is first asked for.
-    headers.remove(header::EXPECT);
-    strip_reserved(headers);
-    join_cookies(headers);
+    strip(headers, seen);
+    if seen & COOKIE != 0 {
+        join_cookies(headers);
+    }
     HopByHop { upgrade, trailers }
 }
 
@@ -77,20 +79,58 @@ const RESERVED: &str = "x-weft-";
 /// take `_` for `-` (CGI, WSGI and their heirs) would take such a spelling of the identity for
 /// ours, so that goes as well.
 pub(super) fn strip_reserved(headers: &mut HeaderMap) {
-    let is_reserved = |name: &&HeaderName| {
-        let name = name.as_str();
-        name.starts_with(RESERVED)
-            || name.len() == CLIENT_CERT.as_str().len()
-                && name
-                    .bytes()
-                    .map(|byte| if byte == b'_' { b'-' } else { byte })
-                    .eq(CLIENT_CERT.as_str().bytes())
-    };
     // A second look only where the first found something: mostly nothing is there.
-    while let Some(name) = headers.keys().find(is_reserved).cloned() {
+    while let Some(name) = headers.keys().find(|name| is_reserved(name)).cloned() {
         headers.remove(name);
     }
 }
+
+fn is_reserved(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with(RESERVED)
+        || name.len() == CLIENT_CERT.as_str().len()
+            && name
+                .bytes()
+                .map(|byte| if byte == b'_' { b'-' } else { byte })
+                .eq(CLIENT_CERT.as_str().bytes())
+}
+
+/// What a head holds of the fields that are not simply passed on. One look at each of its few
+/// names costs less than asking the map for each of these.
+fn special(headers: &HeaderMap) -> u16 {
+    headers.keys().fold(0, |seen, name| {
+        seen | match name.as_str() {
+            "connection" => CONNECTION,
+            "keep-alive" => 1 << 1,
+            "proxy-connection" => 1 << 2,
+            "te" => 1 << 3,
+            "transfer-encoding" => 1 << 4,
+            "upgrade" => 1 << 5,
+            "http2-settings" => 1 << 6,
+            // We answer it ourselves when the body is first asked for.
+            "expect" => 1 << 7,
+            "cookie" => COOKIE,
+            _ if is_reserved(name) => RESERVED_SEEN,
+            _ => 0,
+        }
+    })
+}
+
+const CONNECTION: u16 = 1;
+const COOKIE: u16 = 1 << 8;
+const RESERVED_SEEN: u16 = 1 << 9;
+
+/// What ends at this hop, by its bit.
+static HOP: [(u16, HeaderName); 8] = [
+    (CONNECTION, header::CONNECTION),
+    (1 << 1, KEEP_ALIVE),
+    (1 << 2, PROXY_CONNECTION),
+    (1 << 3, header::TE),
+    (1 << 4, header::TRANSFER_ENCODING),
+    (1 << 5, header::UPGRADE),
+    (1 << 6, HTTP2_SETTINGS),
+    (1 << 7, header::EXPECT),
+];
 
 /// Marks a refusal for the caller's proxy. An application cannot: what its proxy hands on has
 /// lost its reserved fields ([`strip_reserved`]).
@@ -106,7 +146,7 @@ pub(super) fn is_repeatable(headers: &HeaderMap) -> bool {
 /// Removes from a request's trailers what may only stand in its head (RFC 9110 6.5.1): a server
 /// that merges both would take it for checked.
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
-    strip(trailers);
+    strip(trailers, special(trailers));
     strip_reserved(trailers);
     for name in [
         &header::HOST,
@@ -125,21 +165,33 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     }
 }
 
-/// Removes a response's hop-by-hop fields.
-pub(super) fn strip_response(headers: &mut HeaderMap) {
-    strip(headers);
-    headers.remove(header::UPGRADE);
-    headers.remove(REPEATABLE);
+/// Removes a response's hop-by-hop fields; with `reserved`, those as well that only the mesh
+/// writes.
+pub(super) fn strip_response(headers: &mut HeaderMap, reserved: bool) {
+    let seen = special(headers);
+    if reserved {
+        strip(headers, seen);
+    } else {
+        strip(headers, seen & !RESERVED_SEEN);
+        if seen & RESERVED_SEEN != 0 {
+            headers.remove(REPEATABLE);
+        }
+    }
 }
 
-fn strip(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
+/// Removes what `seen` says is there.
+fn strip(headers: &mut HeaderMap, seen: u16) {
+    if seen & CONNECTION != 0 {
         let named: Vec<HeaderName> = headers
             .get_all(header::CONNECTION)
             .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|option| {
+                !option.eq_ignore_ascii_case(b"keep-alive")
+                    && !option.eq_ignore_ascii_case(b"close")
+            })
+            .filter_map(|name| HeaderName::from_bytes(name).ok())
             .collect();
         for name in named {
             // Fields that frame or address the message are not the client's to take away.
@@ -147,16 +199,14 @@ fn strip(headers: &mut HeaderMap) {
                 headers.remove(name);
             }
         }
-        headers.remove(header::CONNECTION);
     }
-    for name in [
-        &KEEP_ALIVE,
-        &PROXY_CONNECTION,
-        &header::TE,
-        &header::TRANSFER_ENCODING,
-        &header::UPGRADE,
-    ] {
-        headers.remove(name);
+    for (bit, name) in &HOP {
+        if seen & bit != 0 {
+            headers.remove(name);
+        }
+    }
+    if seen & RESERVED_SEEN != 0 {
+        strip_reserved(headers);
     }
 }
 
@@ -213,7 +263,7 @@ pub(super) fn announce(headers: &mut HeaderMap, connection: &ConnectionInfo) {
             && id.len() <= MAX_REQUEST_ID
             && id.as_bytes().iter().all(u8::is_ascii_graphic)
     });
-    if !known && let Ok(id) = HeaderValue::try_from(request_id()) {
+    if !known && let Ok(id) = HeaderValue::from_bytes(&request_id()) {
         headers.insert(REQUEST_ID, id);
     }
 }
@@ -230,18 +280,19 @@ fn append_address(headers: &mut HeaderMap, address: IpAddr) {
     }
 }
 
-/// A random UUID (version 4).
-fn request_id() -> String {
+/// A random UUID (version 4). By hand: `format!` costs more than a policy's decision.
+fn request_id() -> [u8; 36] {
     let bits = fastrand::u128(..);
-    let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        (bits >> 96) & 0xffff_ffff,
-        (bits >> 80) & 0xffff,
-        (bits >> 64) & 0xffff,
-        (bits >> 48) & 0xffff,
-        bits & 0xffff_ffff_ffff,
-    )
+    let mut bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let mut text = [b'-'; 36];
+    for (at, slot) in text.iter_mut().enumerate() {
+        if !matches!(at, 8 | 13 | 18 | 23) {
+            let digit = (bits >> 124) as u8;
+            *slot = digit + if digit < 10 { b'0' } else { b'a' - 10 };
+            bits <<= 4;
+        }
+    }
+    text
 }
 
 /// Restores what the chosen protocol needs: HTTP/2 says with `te` that trailers are taken.

@@ -108,7 +108,7 @@ fn a_response_loses_its_hop_by_hop_fields() {
         headers.insert(name, value.parse().unwrap());
     }
     headers.insert("server", "app".parse().unwrap());
-    strip_response(&mut headers);
+    strip_response(&mut headers, false);
     assert_eq!(headers.len(), 1);
 }
 
@@ -124,8 +124,8 @@ fn the_clients_address_is_appended() {
 fn request_ids_are_version_4_uuids() {
     let id = request_id();
     assert_eq!(id.len(), 36);
-    assert_eq!(id.as_bytes()[14], b'4');
-    assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
+    assert_eq!(id[14], b'4');
+    assert!(matches!(id[19], b'8' | b'9' | b'a' | b'b'));
     assert_ne!(id, request_id());
 }
 

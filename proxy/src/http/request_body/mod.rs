@@ -13,9 +13,9 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
-use super::headers::strip_trailers;
+use super::{headers::strip_trailers, incoming::ClientBody};
+use crate::{h1, timer::Timer};
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +28,10 @@ pub(super) const MAX_KEPT: usize = 64 * 1024;
 pub(crate) enum RequestBodyError {
     /// The client's connection.
     #[error("the client ended its request: {0}")]
-    Client(#[from] hyper::Error),
+    Http1(#[from] h1::Error),
+    /// The client's connection, in HTTP/2.
+    #[error("the client ended its request: {0}")]
+    Http2(#[from] hyper::Error),
     /// A later attempt took the body over.
     #[error("a later attempt sends this request")]
     Superseded,
@@ -40,7 +43,8 @@ impl From<Infallible> for RequestBodyError {
     }
 }
 
-/// When a byte last went in either direction, and whether the client broke its request off.
+/// When a byte last went in either direction, and whether the client broke its request off; and
+/// the exchange's one timer.
 #[derive(Clone, Debug)]
 pub(super) struct Activity(Rc<Moments>);
 
@@ -48,6 +52,7 @@ pub(super) struct Activity(Rc<Moments>);
 struct Moments {
     last: Cell<Instant>,
     client_failed: Cell<bool>,
+    timer: RefCell<Timer>,
 }
 
 impl Activity {
@@ -55,7 +60,23 @@ impl Activity {
         Self(Rc::new(Moments {
             last: Cell::new(now),
             client_failed: Cell::new(false),
+            timer: RefCell::default(),
         }))
+    }
+
+    /// Begins anew for the next exchange; `None` while another still uses it.
+    pub(super) fn again(self, now: Instant) -> Option<Self> {
+        if Rc::strong_count(&self.0) > 1 {
+            return None;
+        }
+        self.0.last.set(now);
+        self.0.client_failed.set(false);
+        Some(self)
+    }
+
+    /// Ready once `deadline` is over.
+    pub(super) fn poll_until(&self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        self.0.timer.borrow_mut().poll(cx, deadline)
     }
 
     pub(super) fn touch(&self) {
@@ -75,7 +96,7 @@ impl Activity {
 
 /// The body as it comes from the client; attempts take turns in sending it.
 #[derive(Debug)]
-pub(super) struct Upload<B = Incoming> {
+pub(super) struct Upload<B = ClientBody> {
     /// `None`: the request has no body.
     shared: Option<Rc<Shared<B>>>,
 }
@@ -179,7 +200,7 @@ impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
 
 /// The body of one attempt.
 #[derive(Debug)]
-pub(crate) struct RequestBody<B = Incoming> {
+pub(crate) struct RequestBody<B = ClientBody> {
     part: Option<Part<B>>,
 }
 

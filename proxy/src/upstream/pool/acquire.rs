@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{sync::oneshot, task::spawn_local, time::timeout};
 use weft_engine::documents::ConnectionPool;
@@ -18,16 +18,16 @@ use super::{
     bounds::ConnectionPermit,
     connections::Shared,
     dial::{DialError, Wire, dial},
-    lease::{Kind, Lease, READY_WITHIN, Stream},
+    lease::{Kind, Lease, Stream},
 };
 use crate::{
+    h1,
     http::LocalExecutor,
     identity::IdentityStore,
     upstream::{Cluster, Endpoint, UpstreamError},
 };
 
-/// Response headers that are taken, and their size.
-const MAX_HEADERS: usize = 256;
+/// Bytes of a response's headers that are taken.
 const MAX_HEADER_BYTES: usize = 128 * 1024;
 
 /// Flow control windows of HTTP/2 between proxies: enough for one stream to fill a fast network,
@@ -42,15 +42,18 @@ pub(crate) async fn acquire(
     endpoint: &Rc<Endpoint>,
     wire: Wire,
     identity: &IdentityStore,
+    now: Instant,
 ) -> Result<Lease, UpstreamError> {
     let policy = cluster.policy();
     let pool = &policy.connection_pool;
     let mut pending = None;
-    let deadline = Instant::now() + Duration::from_millis(pool.connect_timeout.max(1));
+    let deadline = now + Duration::from_millis(pool.connect_timeout.max(1));
     loop {
         let found = match wire {
             Wire::Http2 => shared_connection(cluster, endpoint, pool, identity).await?,
-            Wire::Http1 | Wire::Tcp => own_connection(cluster, endpoint, pool, identity).await?,
+            Wire::Http1 | Wire::Tcp => {
+                own_connection(cluster, endpoint, pool, identity, now).await?
+            }
         };
         if let Some(lease) = found {
             return Ok(lease);
@@ -83,25 +86,21 @@ async fn own_connection(
     endpoint: &Rc<Endpoint>,
     pool: &ConnectionPool,
     identity: &IdentityStore,
+    now: Instant,
 ) -> Result<Option<Lease>, UpstreamError> {
     let idle_timeout = Duration::from_millis(pool.idle_timeout.max(1));
-    let lease = |sender, uses| Lease {
-        kind: Kind::Http1 { sender, uses },
+    let lease = |connection, uses| Lease {
+        kind: Kind::Http1 { connection, uses },
         endpoint: endpoint.clone(),
         cluster: cluster.clone(),
         reused: uses > 0,
     };
-    loop {
-        let idle = endpoint
-            .connections
-            .borrow_mut()
-            .take_idle(idle_timeout, Instant::now());
-        let Some(mut idle) = idle else { break };
-        if idle.sender.is_ready()
-            || matches!(timeout(READY_WITHIN, idle.sender.ready()).await, Ok(Ok(())))
-        {
-            return Ok(Some(lease(idle.sender, idle.uses)));
-        }
+    let idle = endpoint
+        .connections
+        .borrow_mut()
+        .take_idle(idle_timeout, now);
+    if let Some(idle) = idle {
+        return Ok(Some(lease(idle.connection, idle.uses)));
     }
     let Some(permit) = cluster.bounds.open_connection() else {
         return Ok(None);
@@ -115,23 +114,8 @@ async fn own_connection(
         pool,
     )
     .await;
-    let handshake = match opened {
-        Ok(stream) => http1::Builder::new()
-            .max_headers(MAX_HEADERS)
-            .max_buf_size(MAX_HEADER_BYTES)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| DialError::Http(key.address, Arc::new(error))),
-        Err(error) => Err(error),
-    };
-    cluster.metrics.connected(handshake.as_ref().err());
-    let (sender, connection) = handshake?;
-    spawn_local(async move {
-        let _permit = permit;
-        // How it ended is told to whoever waits for a response on it.
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(Some(lease(sender, 0)))
+    cluster.metrics.connected(opened.as_ref().err());
+    Ok(Some(lease(h1::Connection::new(opened?, permit), 0)))
 }
 
 /// HTTP/2: a stream of a shared connection. One connection is opened at a time per endpoint, and

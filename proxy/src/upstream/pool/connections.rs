@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use tokio::sync::oneshot;
 
 use super::dial::DialError;
-use crate::http::RequestBody;
+use crate::{h1, http::RequestBody};
 
 /// Idle HTTP/1.1 connections kept per endpoint and core.
 const MAX_IDLE: usize = 128;
@@ -29,7 +29,7 @@ pub struct Connections {
 
 /// An HTTP/1.1 connection without an exchange.
 pub(super) struct Idle {
-    pub sender: http1::SendRequest<RequestBody>,
+    pub connection: Box<h1::Connection>,
     /// Exchanges that it carried.
     pub uses: u32,
     pub since: Instant,
@@ -65,8 +65,8 @@ impl fmt::Debug for Shared {
 impl Connections {
     /// The most recently used idle connection that is still open.
     pub(super) fn take_idle(&mut self, idle_timeout: Duration, now: Instant) -> Option<Idle> {
-        while let Some(idle) = self.idle.pop() {
-            if !idle.sender.is_closed() && now.saturating_duration_since(idle.since) < idle_timeout
+        while let Some(mut idle) = self.idle.pop() {
+            if now.saturating_duration_since(idle.since) < idle_timeout && idle.connection.is_open()
             {
                 return Some(idle);
             }
@@ -107,7 +107,7 @@ impl Connections {
     pub(super) fn sweep(&mut self, idle_timeout: Duration, now: Instant) -> usize {
         let fresh = |since: Instant| now.saturating_duration_since(since) < idle_timeout;
         self.idle
-            .retain(|idle| !idle.sender.is_closed() && fresh(idle.since));
+            .retain_mut(|idle| fresh(idle.since) && idle.connection.is_open());
         self.shared.retain(|shared| {
             !shared.sender.is_closed() && (shared.streams.get() > 0 || fresh(shared.since.get()))
         });

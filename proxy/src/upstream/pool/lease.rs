@@ -1,17 +1,13 @@
 //! A connection lent to one exchange.
 
-use std::{
-    fmt,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{fmt, rc::Rc, time::Instant};
 
-use http::{Request, Response};
-use hyper::{body::Incoming, client::conn::http1};
+use http::Response;
 
 use super::connections::{Idle, Shared, spent};
 use crate::{
-    http::RequestBody,
+    h1::{self, SendFailure},
+    http::{Head, RequestBody, ServerBody},
     upstream::{Cluster, Endpoint},
 };
 
@@ -27,7 +23,7 @@ pub(crate) struct Lease {
 
 pub(super) enum Kind {
     Http1 {
-        sender: http1::SendRequest<RequestBody>,
+        connection: Box<h1::Connection>,
         uses: u32,
     },
     Http2(Stream),
@@ -61,46 +57,71 @@ impl fmt::Debug for Lease {
     }
 }
 
+/// What a protocol says of a failure.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// HTTP/1.1.
+    #[error(transparent)]
+    Http1(#[from] h1::Error),
+    /// HTTP/2.
+    #[error(transparent)]
+    Http2(#[from] hyper::Error),
+    /// The request's own body.
+    #[error("{0}")]
+    Body(String),
+}
+
 /// Why a request got no response, by what the server may have seen of it.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// Nothing was sent: the connection had ended before.
     #[error("the connection to {0} had ended: {1}")]
-    Unsent(Rc<str>, hyper::Error),
+    Unsent(Rc<str>, Cause),
     /// The server says that it did not process it (REFUSED_STREAM, or GOAWAY before it).
     #[error("endpoint {0} refused the stream: {1}")]
-    Refused(Rc<str>, hyper::Error),
+    Refused(Rc<str>, Cause),
     /// The connection ended before the response began. The server may have acted on it.
     #[error("endpoint {0} closed the connection before it answered: {1}; see its own log")]
-    Reset(Rc<str>, hyper::Error),
+    Reset(Rc<str>, Cause),
     /// What came back is not HTTP.
     #[error("endpoint {0} answered with something that is not HTTP: {1}")]
-    Protocol(Rc<str>, hyper::Error),
+    Protocol(Rc<str>, Cause),
     /// Our own client stopped sending its request.
     #[error("the client ended its request: {1} (towards {0})")]
-    Client(Rc<str>, hyper::Error),
+    Client(Rc<str>, Cause),
 }
 
 impl SendError {
-    fn classify(endpoint: &Endpoint, error: hyper::Error, unsent: bool) -> Self {
+    fn of_http1(endpoint: &Endpoint, failure: SendFailure<impl fmt::Display>) -> Self {
+        let name: Rc<str> = endpoint.label.as_ref().into();
+        match failure {
+            SendFailure::Unsent(error) => Self::Unsent(name, error.into()),
+            SendFailure::Reset(error) => Self::Reset(name, error.into()),
+            SendFailure::Response(error) => Self::Protocol(name, error.into()),
+            SendFailure::Body(error) => Self::Client(name, Cause::Body(error.to_string())),
+            SendFailure::Length => Self::Client(name, h1::Error::Length.into()),
+        }
+    }
+
+    fn of_http2(endpoint: &Endpoint, error: hyper::Error, unsent: bool) -> Self {
         let name: Rc<str> = endpoint.label.as_ref().into();
         if unsent {
-            return Self::Unsent(name, error);
+            return Self::Unsent(name, error.into());
         }
         if let Some(reason) = h2_error(&error) {
             let refused = reason.reason() == Some(h2::Reason::REFUSED_STREAM);
             // A stream above the last that a GOAWAY names was not processed (RFC 9113 6.8);
             // only such streams get the GOAWAY as their error.
             if (refused || reason.is_go_away()) && reason.is_remote() {
-                return Self::Refused(name, error);
+                return Self::Refused(name, error.into());
             }
         }
         if error.is_parse() {
-            Self::Protocol(name, error)
+            Self::Protocol(name, error.into())
         } else if error.is_user() || error.is_body_write_aborted() {
-            Self::Client(name, error)
+            Self::Client(name, error.into())
         } else {
-            Self::Reset(name, error)
+            Self::Reset(name, error.into())
         }
     }
 
@@ -138,16 +159,12 @@ fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
 }
 
 impl Lease {
-    /// What it speaks.
-    pub(crate) fn is_http2(&self) -> bool {
-        matches!(self.kind, Kind::Http2(_))
-    }
-
     /// Sends the request and waits for the response's head.
     pub(crate) async fn send(
         self,
-        request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Held), SendError> {
+        head: &Head,
+        body: RequestBody,
+    ) -> Result<(Response<ServerBody>, Held), SendError> {
         let Self {
             kind,
             endpoint,
@@ -155,28 +172,30 @@ impl Lease {
             ..
         } = self;
         match kind {
-            Kind::Http1 { mut sender, uses } => match sender.try_send_request(request).await {
-                Ok(response) => {
-                    let back = Back {
-                        sender,
-                        uses: uses.saturating_add(1),
-                        endpoint,
-                        cluster,
-                    };
-                    Ok((response, Held(Inner::Http1(Some(Box::new(back))))))
+            Kind::Http1 { connection, uses } => {
+                match connection.send(head.to_http1(), body).await {
+                    Ok(response) => {
+                        let back = Back {
+                            uses: uses.saturating_add(1),
+                            endpoint,
+                            cluster,
+                        };
+                        let response = response.map(|body| ServerBody::Http1(Box::new(body)));
+                        Ok((response, Held(Inner::Http1(Some(back)))))
+                    }
+                    Err(failure) => Err(SendError::of_http1(&endpoint, failure)),
                 }
-                Err(mut error) => {
-                    let unsent = error.take_message().is_some();
-                    Err(SendError::classify(&endpoint, error.into_error(), unsent))
-                }
-            },
+            }
             Kind::Http2(stream) => {
                 let mut sender = stream.0.sender.clone();
-                match sender.try_send_request(request).await {
-                    Ok(response) => Ok((response, Held(Inner::Http2(Box::new((stream, cluster)))))),
+                match sender.try_send_request(head.to_http2(body)).await {
+                    Ok(response) => {
+                        let held = Held(Inner::Http2(stream, cluster));
+                        Ok((response.map(ServerBody::Http2), held))
+                    }
                     Err(mut error) => {
                         let unsent = error.take_message().is_some();
-                        let error = SendError::classify(&endpoint, error.into_error(), unsent);
+                        let error = SendError::of_http2(&endpoint, error.into_error(), unsent);
                         if matches!(error, SendError::Unsent(..) | SendError::Refused(..)) {
                             endpoint.connections.borrow_mut().forget(&stream.0);
                         }
@@ -188,18 +207,17 @@ impl Lease {
     }
 }
 
-/// A connection whose response is being read. Dropping it gives the connection up (HTTP/1.1:
-/// closes it) unless [`Held::finish`] said that the response has ended.
+/// What is known of a connection whose response is being read. Dropping it gives the connection
+/// up (HTTP/1.1: closes it) unless [`Held::finish`] said that the response has ended.
 #[derive(Debug)]
 pub struct Held(Inner);
 
 enum Inner {
-    Http1(Option<Box<Back>>),
-    Http2(Box<(Stream, Rc<Cluster>)>),
+    Http1(Option<Back>),
+    Http2(#[allow(dead_code)] Stream, Rc<Cluster>),
 }
 
 struct Back {
-    sender: http1::SendRequest<RequestBody>,
     uses: u32,
     endpoint: Rc<Endpoint>,
     cluster: Rc<Cluster>,
@@ -209,32 +227,33 @@ impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Http1(_) => "Http1",
-            Self::Http2(_) => "Http2",
+            Self::Http2(..) => "Http2",
         })
     }
 }
 
 impl Held {
-    /// The response has ended: the connection may carry the next exchange.
-    pub fn finish(&mut self) {
-        let Inner::Http1(back) = &mut self.0 else {
+    /// The response has ended, at `since`: its connection may carry the next exchange.
+    pub(crate) fn finish(&mut self, body: ServerBody, since: Instant) {
+        let (Inner::Http1(back), ServerBody::Http1(body)) = (&mut self.0, body) else {
             return;
         };
-        let Some(back) = back.take() else { return };
+        let (Some(back), Some(connection)) = (back.take(), body.into_connection()) else {
+            return;
+        };
         let Back {
-            sender,
             uses,
             endpoint,
             cluster,
-        } = *back;
+        } = back;
         let max_uses = cluster.policy().connection_pool.max_requests_per_connection;
-        if sender.is_closed() || endpoint.is_retired() || spent(uses, max_uses) {
+        if endpoint.is_retired() || spent(uses, max_uses) {
             return;
         }
         endpoint.connections.borrow_mut().keep(Idle {
-            sender,
+            connection,
             uses,
-            since: Instant::now(),
+            since,
         });
         cluster.bounds.free();
     }
@@ -242,14 +261,9 @@ impl Held {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Self::Http2(shared) = self {
+        if let Self::Http2(_, cluster) = self {
             // A stream became free; the connection itself stays.
-            shared.1.bounds.free();
+            cluster.bounds.free();
         }
     }
 }
-
-/// How long an HTTP/1.1 connection may take to be ready for the next exchange: its task has only
-/// to be scheduled once. One that is still sending the body of the last request is not waited
-/// for.
-pub(super) const READY_WITHIN: Duration = Duration::from_millis(50);

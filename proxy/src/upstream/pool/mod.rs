@@ -14,4 +14,4 @@ pub(crate) use acquire::{acquire, sweep};
 pub use bounds::{Bounds, ConnectionPermit, RequestPermit};
 pub use connections::Connections;
 pub use dial::{DialError, Wire, dial};
-pub use lease::{Held, SendError};
+pub use lease::{Cause, Held, SendError};

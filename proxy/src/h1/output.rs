@@ -1,0 +1,104 @@
+//! Bytes on their way out. Small pieces are copied behind the head, so that a message is one
+//! write; a large one goes out from where it is, in the same vectored write as the head.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::io::AsyncWrite;
+
+/// Pieces up to this are copied: cheaper than one more element of a vectored write.
+pub(super) const COPIED: usize = 16 * 1024;
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    head: Vec<u8>,
+    at: usize,
+    /// After `head`, not copied.
+    large: Bytes,
+    /// After `large`: the line end of a chunk.
+    after: &'static [u8],
+    unflushed: bool,
+}
+
+impl Output {
+    /// Where a head, or a small piece, is written.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.head
+    }
+
+    /// Whether one more piece may be added before the next write.
+    pub(super) fn has_room(&self) -> bool {
+        self.large.is_empty() && self.head.len() <= COPIED
+    }
+
+    /// Adds a piece, and what comes after it.
+    pub(super) fn push(&mut self, piece: Bytes, after: &'static [u8]) {
+        if piece.len() <= COPIED {
+            self.head.extend_from_slice(&piece);
+            self.head.extend_from_slice(after);
+        } else {
+            self.large = piece;
+            self.after = after;
+        }
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.large.is_empty() && self.after.is_empty()
+    }
+
+    /// Writes everything.
+    pub(super) fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let head = self.head.get(self.at..).unwrap_or_default();
+            let stream = Pin::new(&mut *stream);
+            let written = if self.large.is_empty() && self.after.is_empty() {
+                ready!(stream.poll_write(cx, head))?
+            } else {
+                let parts = [
+                    IoSlice::new(head),
+                    IoSlice::new(&self.large),
+                    IoSlice::new(self.after),
+                ];
+                ready!(stream.poll_write_vectored(cx, &parts))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unflushed = true;
+            self.wrote(written);
+        }
+        if self.unflushed {
+            ready!(Pin::new(stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn wrote(&mut self, mut bytes: usize) {
+        let of_head = bytes.min(self.head.len() - self.at);
+        self.at += of_head;
+        bytes -= of_head;
+        if self.at == self.head.len() {
+            // Given back: a connection that waits holds no buffer.
+            self.head = Vec::new();
+            self.at = 0;
+        }
+        let of_large = bytes.min(self.large.len());
+        if of_large == self.large.len() {
+            self.large = Bytes::new();
+        } else {
+            self.large.advance(of_large);
+        }
+        self.after = self.after.get(bytes - of_large..).unwrap_or_default();
+    }
+}

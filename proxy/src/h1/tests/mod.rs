@@ -1,0 +1,3 @@
+mod heads;
+mod messages;
+mod pieces;

@@ -1,0 +1,48 @@
+//! HTTP/1.1: one request after the other, each of them served to its end in the connection's own
+//! task.
+
+use std::{pin::pin, rc::Rc};
+
+use bytes::Bytes;
+
+use super::IDLE;
+use crate::{
+    connection::Stream,
+    h1::{Asked, End, Incoming, Served},
+    http::{context::Context, exchange::exchange, incoming::ClientBody, unread::Unread},
+};
+
+/// Serves a connection to its end; gives what came at last and could not be read.
+pub(super) async fn serve(context: &Rc<Context>, stream: Stream, prefix: Bytes) -> Option<Unread> {
+    let drain = context.worker.drain.clone();
+    let head_within = context.worker.bootstrap.header_timeout;
+    let mut draining = pin!(drain.started());
+    let mut incoming = Incoming::new(stream, prefix);
+    loop {
+        let next = incoming.next(draining.as_mut(), IDLE, head_within);
+        let Asked {
+            parts,
+            body,
+            answer,
+        } = match next.await {
+            Ok(asked) => asked,
+            Err(End::Left) => return None,
+            Err(End::SlowHead) => return Some(Unread::SlowHead),
+            Err(End::Refused(status)) => return Some(Unread::Malformed(Some(status))),
+        };
+        let body = body.map_or(ClientBody::None, ClientBody::Http1);
+        // Boxed: between requests, a connection holds none of an exchange's state.
+        let exchange = Box::pin(exchange(context.clone(), parts, body));
+        // A client that leaves takes its request with it, on both sides.
+        let mut response = incoming.while_there(exchange).await?;
+        if let Some(switched) = response.body_mut().take_switched() {
+            let client = incoming.switch(&response).await;
+            Box::pin(switched.run(client)).await;
+            return None;
+        }
+        let last = drain.is_draining();
+        if incoming.respond(response, answer, last).await == Served::Closed {
+            return None;
+        }
+    }
+}
