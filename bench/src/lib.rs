@@ -15,8 +15,50 @@ pub mod operator;
 /// A proxy's process that loads services as they are called.
 pub mod proxy;
 
-/// All of it, as a table or as JSON.
+/// All of that, as a table or as JSON.
 pub mod scale;
+
+/// Processor time, and what others use of it.
+pub mod cpu;
+
+/// Processes of a measurement.
+pub mod running;
+
+/// The programs that are measured and that measure.
+pub mod tools;
+
+/// Certificates for the peers.
+pub mod pki;
+
+/// One proxy's place in a measurement.
+pub mod hop;
+
+/// How each peer is set up.
+pub mod peers;
+
+/// What is sent.
+pub mod load;
+
+/// What is measured under load.
+pub mod scenario;
+
+/// The middle of a few rounds.
+pub mod statistics;
+
+/// The path of a request under load.
+pub mod path;
+
+/// User instructions of a request.
+pub mod instructions;
+
+/// Everything that was measured.
+pub mod figures;
+
+/// What must be shown.
+pub mod reach;
+
+/// Tables, a page, a chart.
+pub mod report;
 
 use std::path::PathBuf;
 
@@ -32,8 +74,16 @@ pub enum BenchError {
         source: std::io::Error,
     },
     /// The generated manifests are refused: the benchmark, not the mesh, is wrong.
-    #[error("a generated manifest is refused: {0}")]
+    #[error("the benchmark itself is wrong: {0}")]
     Manifest(String),
+    /// A program is not there.
+    #[error("{program} is missing: {how}")]
+    Missing {
+        /// The program.
+        program: String,
+        /// How to get it.
+        how: String,
+    },
     /// A program could not be started, ended early, or did not do its work in time.
     #[error("{program} {reason}; the end of its log:\n{log}")]
     Process {

@@ -1,9 +1,15 @@
 //! Figures on the command line.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use weft_bench::scale;
+use weft_bench::{
+    BenchError,
+    figures::Figures,
+    instructions, path, reach, report, scale,
+    scenario::{Scenario, Stage},
+    tools::{Places, Tools, version},
+};
 
 #[derive(Parser)]
 #[command(
@@ -20,25 +26,80 @@ enum What {
     /// What thousands of services cost: lowering, one change, memory. Fails when the cost of one
     /// change grows with the mesh.
     Scale(scale::Options),
+    /// The path of a request under load, side by side with other proxies.
+    Path {
+        /// Which; none: all of them.
+        scenarios: Vec<Scenario>,
+        #[command(flatten)]
+        effort: path::Effort,
+        #[command(flatten)]
+        store: Store,
+        #[command(flatten)]
+        places: Places,
+        /// Enough to see that everything runs.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// User instructions of a request, counted by callgrind; with --check, held to the record.
+    Instructions {
+        #[command(flatten)]
+        options: instructions::Options,
+        #[command(flatten)]
+        store: Store,
+        #[command(flatten)]
+        places: Places,
+    },
+    /// What was measured, as tables; fails where a figure falls short of what must be shown.
+    Report {
+        #[command(flatten)]
+        store: Store,
+        /// Writes performance.md and performance.svg to this folder.
+        #[arg(long)]
+        docs: Option<PathBuf>,
+    },
+}
+
+#[derive(clap::Args)]
+struct Store {
+    /// Where figures are kept: JSON.
+    #[arg(long, default_value = "target/bench/figures.json")]
+    figures: PathBuf,
 }
 
 fn main() -> ExitCode {
-    let What::Scale(options) = Arguments::parse().what;
-    let figures = match scale::measure(&options) {
-        Ok(figures) => figures,
+    let done = match Arguments::parse().what {
+        What::Scale(options) => measure_scale(&options),
+        What::Path {
+            scenarios,
+            effort,
+            store,
+            places,
+            quick,
+        } => {
+            let effort = if quick { effort.quick() } else { effort };
+            measure_path(&scenarios, &effort, &store, &places)
+        }
+        What::Instructions {
+            options,
+            store,
+            places,
+        } => count_instructions(&options, &store, &places),
+        What::Report { store, docs } => tell(&store, docs),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("weft-bench: {error}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
+    }
+}
+
+fn measure_scale(options: &scale::Options) -> Result<bool, BenchError> {
+    let figures = scale::measure(options)?;
     if options.json {
-        match serde_json::to_string_pretty(&figures) {
-            Ok(json) => println!("{json}"),
-            Err(error) => {
-                eprintln!("weft-bench: {error}");
-                return ExitCode::FAILURE;
-            }
-        }
+        println!("{}", json(&figures)?);
     } else {
         println!("{}", figures.table());
     }
@@ -46,9 +107,104 @@ fn main() -> ExitCode {
     for grows in &growth {
         eprintln!("weft-bench: {grows}");
     }
-    if growth.is_empty() {
-        ExitCode::SUCCESS
+    Ok(growth.is_empty())
+}
+
+fn measure_path(
+    scenarios: &[Scenario],
+    effort: &path::Effort,
+    store: &Store,
+    places: &Places,
+) -> Result<bool, BenchError> {
+    let stage = Stage::set(Tools::from(places))?;
+    let all = if scenarios.is_empty() {
+        &Scenario::ALL
     } else {
-        ExitCode::FAILURE
+        scenarios
+    };
+    for scenario in all {
+        let measured = path::measure(&stage, *scenario, effort)?;
+        let mut figures = Figures::read(&store.figures)?;
+        figures.versions.extend(versions(&stage.tools));
+        figures.put(scenario.name(), measured);
+        figures.write(&store.figures)?;
+        if let Some(measured) = figures.scenarios.get(scenario.name()) {
+            println!("{}\n", report::table(*scenario, measured));
+        }
     }
+    Ok(true)
+}
+
+fn versions(tools: &Tools) -> BTreeMap<String, String> {
+    let mut seen = BTreeMap::new();
+    for (name, flag) in [
+        ("haproxy", "-v"),
+        ("nginx", "-v"),
+        ("wrk", "-v"),
+        ("h2load", "--version"),
+    ] {
+        if let Ok(program) = tools.system(name) {
+            seen.insert(name.to_owned(), version(&program, flag));
+        }
+    }
+    if let Ok(program) = tools.envoy() {
+        let said = version(&program, "--version");
+        // Path, commit and version, divided by slashes.
+        let said = said
+            .rsplit_once("version:")
+            .map_or(said.as_str(), |(_, version)| version);
+        seen.insert("envoy".to_owned(), said.trim().to_owned());
+    }
+    if let Ok(program) = tools.released("weft-proxy") {
+        seen.insert("weft-proxy".to_owned(), version(&program, "--version"));
+    }
+    seen
+}
+
+fn count_instructions(
+    options: &instructions::Options,
+    store: &Store,
+    places: &Places,
+) -> Result<bool, BenchError> {
+    let stage = Stage::set(Tools::from(places))?;
+    let seen = instructions::measure(&stage, options)?;
+    if options.write {
+        instructions::write(&options.record, &options.profile, &seen)?;
+    }
+    if !options.check {
+        let mut figures = Figures::read(&store.figures)?;
+        for (name, count) in &seen {
+            figures.put_value(&format!("instructions/{name}"), *count as f64, "");
+        }
+        figures.write(&store.figures)?;
+        return Ok(true);
+    }
+    let record = instructions::read(&options.record)?;
+    let recorded = record.get(&options.profile).cloned().unwrap_or_default();
+    let verdict = instructions::compare(&recorded, &seen);
+    for line in &verdict.better {
+        println!("lower the record, so that this is kept: {line}");
+    }
+    for line in &verdict.worse {
+        eprintln!("weft-bench: {line}");
+    }
+    Ok(verdict.worse.is_empty())
+}
+
+fn tell(store: &Store, docs: Option<PathBuf>) -> Result<bool, BenchError> {
+    let figures = Figures::read(&store.figures)?;
+    println!("{}", report::all(&figures));
+    if let Some(folder) = docs {
+        let put = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).map_err(|source| BenchError::File { path, source })
+        };
+        put("performance.md", report::page::markdown(&figures))?;
+        put("performance.svg", report::chart::svg(&figures))?;
+    }
+    Ok(reach::all(&figures).iter().all(reach::Reach::holds))
+}
+
+fn json(figures: &scale::Figures) -> Result<String, BenchError> {
+    serde_json::to_string_pretty(figures).map_err(|error| BenchError::Manifest(error.to_string()))
 }

@@ -1,0 +1,30 @@
+//! How each peer is set up: what its documentation says, one thread, connections kept.
+
+/// Envoy.
+pub mod envoy;
+
+/// The floors of ours.
+pub mod floor;
+
+/// haproxy.
+pub mod haproxy;
+
+/// nginx, as a proxy and as the backend.
+pub mod nginx;
+
+/// Weft, standalone.
+pub mod weft;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::BenchError;
+
+/// Writes a configuration and returns its path.
+fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf, BenchError> {
+    let path = folder.join(name);
+    fs::write(&path, text).map_err(BenchError::file(&path))?;
+    Ok(path)
+}

@@ -1,0 +1,134 @@
+//! What was measured, for a terminal and for docs/performance.md.
+
+/// Bars.
+pub mod chart;
+
+/// Text.
+pub mod page;
+
+use comfy_table::{CellAlignment, Table, presets::NOTHING};
+
+use crate::{
+    figures::{Figure, Figures, Measured},
+    reach::{self, Reach},
+    scenario::Scenario,
+    statistics::Summary,
+};
+
+/// The columns of a scenario.
+const COLUMNS: [&str; 9] = [
+    "",
+    "CPU-s / 10,000",
+    "÷ weft",
+    "req/s",
+    "p50 µs",
+    "p99 µs",
+    "p99.9 µs",
+    "RSS idle / load MiB",
+    "others' CPU",
+];
+
+/// The cells of a scenario, a row for each peer.
+fn rows(measured: &Measured) -> Vec<Vec<String>> {
+    let weft = measured
+        .figures
+        .iter()
+        .find(|figure| figure.peer.starts_with("weft"))
+        .map(|figure| figure.cpu.median);
+    measured
+        .figures
+        .iter()
+        .map(|figure| row(figure, weft))
+        .collect()
+}
+
+fn row(figure: &Figure, weft: Option<f64>) -> Vec<String> {
+    let micros = |summary: &Option<Summary>| {
+        summary.map_or_else(
+            || "–".to_owned(),
+            |summary| format!("{:.0}", summary.median),
+        )
+    };
+    let mib = |kib: u64| kib as f64 / 1024.0;
+    let ratio = match weft {
+        Some(weft) if weft > 0.0 && figure.cpu.median > 0.0 => {
+            format!("{:.2}", figure.cpu.median / weft)
+        }
+        _ => "–".to_owned(),
+    };
+    let spread = figure.cpu.spread() * 100.0;
+    let disturbed = if figure.disturbed { " !" } else { "" };
+    vec![
+        figure.peer.clone(),
+        format!("{:.3} ±{spread:.0} %", figure.cpu.median),
+        ratio,
+        format!("{:.0}", figure.per_second.median),
+        micros(&figure.p50),
+        micros(&figure.p99),
+        micros(&figure.p999),
+        format!("{:.1} / {:.1}", mib(figure.idle_kib), mib(figure.load_kib)),
+        format!("{:.0} %{disturbed}", figure.foreign * 100.0),
+    ]
+}
+
+/// A scenario as an aligned table.
+pub fn table(scenario: Scenario, measured: &Measured) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    table.set_header(COLUMNS);
+    for row in rows(measured) {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{}\n{table}", scenario.title())
+}
+
+/// What must be shown, as an aligned table.
+pub fn reaches(rows: &[Reach]) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    table.set_header(["figure", "reach", "seen", ""]);
+    for row in rows {
+        table.add_row(reach_row(row));
+    }
+    for column in table.column_iter_mut().skip(1).take(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}
+
+fn reach_row(row: &Reach) -> [String; 4] {
+    let number = |value: f64| {
+        let text = if value.abs() < 10.0 {
+            format!("{value:.2}")
+        } else {
+            format!("{value:.0}")
+        };
+        format!("{text} {}", row.unit).trim_end().to_owned()
+    };
+    let disturbed = if row.disturbed {
+        ", machine not calm"
+    } else {
+        ""
+    };
+    [
+        row.figure.clone(),
+        format!("≤ {}", number(row.most)),
+        row.seen.map_or_else(|| "–".to_owned(), number),
+        format!("{}{disturbed}", row.verdict()),
+    ]
+}
+
+/// Everything of `figures` for a terminal.
+pub fn all(figures: &Figures) -> String {
+    let mut parts = Vec::new();
+    for scenario in Scenario::ALL {
+        if let Some(measured) = figures.scenarios.get(scenario.name()) {
+            parts.push(table(scenario, measured));
+        }
+    }
+    parts.push(reaches(&reach::all(figures)));
+    parts.join("\n\n")
+}
