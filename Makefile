@@ -67,9 +67,11 @@ e2e: $(if $(filter current,$(CLUSTER)),,images) ## the stories on a real cluster
 	WEFT_STORIES=1 $(CARGO) test -p weft-e2e --test stories -- $(STORY)
 
 .PHONY: bench
-bench: ## the benchmark of scale: 2,000 services, with the command and the machine; JSON=1
+bench: ## side by side with other proxies; fails where a figure falls short; SCENARIO=name QUICK=1
+	@hack/bench-packages.sh
 	$(CARGO) build --profile $(DEMO_PROFILE) $(PROGRAMS)
-	$(PROGRAM_DIR)/weft-bench scale $(if $(JSON),--json)
+	$(CARGO) build --release -p weft-proxy -p weft-floor --bins
+	hack/bench.sh $(PROGRAM_DIR) $(or $(CARGO_TARGET_DIR),target)/release
 
 .PHONY: clean
 clean: ## remove what was built here (not $(WEFT_CACHE))

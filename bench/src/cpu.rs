@@ -136,3 +136,6 @@ pub fn foreign(known: &[u32]) -> f64 {
     std::thread::sleep(Duration::from_millis(500));
     span.end().foreign
 }
+
+#[cfg(test)]
+mod tests;

@@ -219,3 +219,6 @@ pub fn compare(record: &BTreeMap<String, u64>, seen: &BTreeMap<String, u64>) -> 
     }
     verdict
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
 };
 
 use crate::BenchError;
@@ -32,6 +33,11 @@ pub fn make(folder: &Path) -> Result<Pki, BenchError> {
     let failed = |error: rcgen::Error| BenchError::Manifest(format!("a certificate: {error}"));
     let mut authority = CertificateParams::new(Vec::new()).map_err(failed)?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Another name than the leaves': OpenSSL takes a certificate that names itself as its issuer
+    // for self-signed.
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "the benchmark's CA");
     let key = KeyPair::generate().map_err(failed)?;
     let authority = CertifiedIssuer::self_signed(authority, key).map_err(failed)?;
     let write = |name: &str, own: bool, ca: bool| {
@@ -46,6 +52,7 @@ pub fn make(folder: &Path) -> Result<Pki, BenchError> {
         }
         if own {
             let mut params = CertificateParams::new(vec![NAME.to_owned()]).map_err(failed)?;
+            params.distinguished_name.push(DnType::CommonName, name);
             params.extended_key_usages = vec![
                 ExtendedKeyUsagePurpose::ServerAuth,
                 ExtendedKeyUsagePurpose::ClientAuth,

@@ -39,3 +39,6 @@ impl Summary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

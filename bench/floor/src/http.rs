@@ -37,7 +37,8 @@ impl Pool {
 
     async fn take(&self) -> Result<SendRequest<Incoming>, BoxError> {
         // A connection whose response is still being read is not ready; it goes to the end.
-        for _ in 0..self.idle.borrow().len() {
+        let kept = self.idle.borrow().len();
+        for _ in 0..kept {
             let Some(sender) = self.idle.borrow_mut().pop_front() else {
                 break;
             };

@@ -21,7 +21,7 @@ pub fn send(
     let text = String::from_utf8_lossy(&output.stdout);
     read(&text).ok_or_else(|| BenchError::Process {
         program: "h2load".to_owned(),
-        reason: "said nothing that can be read".to_owned(),
+        reason: format!("had no response from {address}"),
         log: format!("{text}{}", String::from_utf8_lossy(&output.stderr)),
     })
 }

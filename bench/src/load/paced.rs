@@ -112,3 +112,6 @@ fn one(
     }
     (times, failed)
 }
+
+#[cfg(test)]
+mod tests;

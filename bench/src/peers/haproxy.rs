@@ -61,7 +61,7 @@ fn config(hop: &Hop) -> String {
     format!(
         "global
   nbthread 1
-  maxconn 16000
+  maxconn 8000
 defaults
   mode {mode}
   timeout connect 5s

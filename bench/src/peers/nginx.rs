@@ -57,7 +57,6 @@ pub(crate) fn backend(
 const COMMON: &str = "access_log off;
   keepalive_requests 1000000000;
   keepalive_timeout 600s;
-  http2_max_requests 1000000000;
   client_body_temp_path body;
   proxy_temp_path proxied;
   fastcgi_temp_path fastcgi;
@@ -78,7 +77,7 @@ master_process off;
 worker_processes 1;
 error_log stderr;
 pid nginx.pid;
-events {{ worker_connections 20000; }}
+events {{ worker_connections 16000; }}
 {body}
 "
     );

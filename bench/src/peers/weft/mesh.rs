@@ -132,9 +132,11 @@ spec:
   action: Deny
   rules:
   - name: internal
-    to: [{{paths: [/internal/*]}}]
+    to: [{{paths: [/internal/*], ports: [{}, {}]}}]
 ",
-            self.tcp.port()
+            self.tcp.port(),
+            self.http.port(),
+            self.http2.port(),
         );
         yaml += &gateways();
         yaml
@@ -283,7 +285,7 @@ apiVersion: weft.dev/v1alpha1
 kind: AuthPolicy
 metadata: {{name: full-{number}, namespace: {NAMESPACE}}}
 spec:
-  targetRefs: [{{group: gateway.networking.k8s.io, kind: Gateway, name: full}}]
+  targetRefs: [{{kind: Gateway, name: full}}]
   action: {action}
   rules:
   - name: methods
