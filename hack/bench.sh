@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures, writes docs/performance.md, and fails where a figure falls short of what must be shown.
 # Arguments: the folder of weft-bench and weft-operator, and that of weft-proxy and weft-floor.
-# SCENARIO: one of `weft-bench path --help`, `instructions`, or `scale`. QUICK=1: a smoke test.
+# SCENARIO: one of `weft-bench path --help`, or handshakes, reload, idle, instructions, scale.
+# QUICK=1: a smoke test.
 set -euo pipefail
 programs=$1
 released=$2
@@ -17,8 +18,8 @@ if [ "${QUICK:-0}" != 0 ]; then
 fi
 keep=(--figures "$figures")
 
-path() {
-  "$programs/weft-bench" path "${places[@]}" "${keep[@]}" "${quick[@]}" "$@"
+measure() {
+  "$programs/weft-bench" "$@" "${places[@]}" "${keep[@]}" "${quick[@]}"
 }
 instructions() {
   local requests=()
@@ -28,7 +29,10 @@ instructions() {
 
 case "${SCENARIO:-all}" in
 all)
-  path
+  measure path
+  measure handshakes
+  measure reload
+  measure idle
   instructions
   ;;
 scale)
@@ -37,8 +41,11 @@ scale)
 instructions)
   instructions
   ;;
+handshakes | reload | idle)
+  measure "$SCENARIO"
+  ;;
 *)
-  path "$SCENARIO"
+  measure path "$SCENARIO"
   ;;
 esac
 if [ -n "${SCENARIO:-}" ] && [ "$SCENARIO" != all ]; then

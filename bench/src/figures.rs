@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::{BenchError, footprint, statistics::Summary};
+use crate::{BenchError, footprint, scenario::Scenario, statistics::Summary};
 
 /// One peer in one scenario.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -40,6 +40,10 @@ pub struct Figure {
 /// A scenario as it was measured.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Measured {
+    /// For a heading.
+    pub title: String,
+    /// What happens, in a sentence or two.
+    pub about: String,
     /// The command.
     pub command: String,
     /// When.
@@ -97,8 +101,10 @@ impl Figures {
     }
 
     /// Takes a scenario in. Peers that were not measured this time keep what they had.
-    pub fn put(&mut self, scenario: &str, figures: Vec<Figure>) {
+    pub fn put(&mut self, section: (&str, &str, &str), figures: Vec<Figure>) {
+        let (scenario, title, about) = section;
         let measured = self.scenarios.entry(scenario.to_owned()).or_default();
+        (measured.title, measured.about) = (title.to_owned(), about.to_owned());
         (measured.command, measured.date) = (command(), now());
         for figure in figures {
             match measured
@@ -120,6 +126,15 @@ impl Figures {
             date: now(),
         };
         self.values.insert(name.to_owned(), value);
+    }
+
+    /// The sections in the order in which they are told.
+    pub fn sections(&self) -> Vec<&Measured> {
+        let order = Scenario::ALL.map(Scenario::name);
+        let place = |name: &str| order.iter().position(|other| *other == name);
+        let mut sections: Vec<_> = self.scenarios.iter().collect();
+        sections.sort_by_key(|(name, _)| place(name).unwrap_or(order.len()));
+        sections.into_iter().map(|(_, measured)| measured).collect()
     }
 
     /// A peer in a scenario.

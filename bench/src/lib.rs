@@ -48,6 +48,15 @@ pub mod statistics;
 /// The path of a request under load.
 pub mod path;
 
+/// Handshakes of mutual TLS.
+pub mod handshakes;
+
+/// Thousands of connections that say nothing.
+pub mod idle;
+
+/// One of a thousand services changes ten times a second.
+pub mod reload;
+
 /// User instructions of a request.
 pub mod instructions;
 

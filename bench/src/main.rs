@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use weft_bench::{
     BenchError,
-    figures::Figures,
-    instructions, path, reach, report, scale,
+    figures::{Figure, Figures},
+    handshakes, idle, instructions, path, reach, reload, report, scale,
     scenario::{Scenario, Stage},
     tools::{Places, Tools, version},
 };
@@ -31,14 +31,22 @@ enum What {
         /// Which; none: all of them.
         scenarios: Vec<Scenario>,
         #[command(flatten)]
-        effort: path::Effort,
+        run: Run,
+    },
+    /// Handshakes of mutual TLS, full and resumed.
+    Handshakes {
         #[command(flatten)]
-        store: Store,
+        run: Run,
+    },
+    /// One of 1,000 services changes ten times a second; the memory of 1,000 services.
+    Reload {
         #[command(flatten)]
-        places: Places,
-        /// Enough to see that everything runs.
-        #[arg(long)]
-        quick: bool,
+        run: Run,
+    },
+    /// 5,000 connections that say nothing.
+    Idle {
+        #[command(flatten)]
+        run: Run,
     },
     /// User instructions of a request, counted by callgrind; with --check, held to the record.
     Instructions {
@@ -60,6 +68,30 @@ enum What {
 }
 
 #[derive(clap::Args)]
+struct Run {
+    #[command(flatten)]
+    effort: path::Effort,
+    #[command(flatten)]
+    store: Store,
+    #[command(flatten)]
+    places: Places,
+    /// Enough to see that everything runs.
+    #[arg(long)]
+    quick: bool,
+}
+
+impl Run {
+    fn effort(&self) -> path::Effort {
+        let effort = self.effort.clone();
+        if self.quick { effort.quick() } else { effort }
+    }
+
+    fn stage(&self) -> Result<Stage, BenchError> {
+        Stage::set(Tools::from(&self.places))
+    }
+}
+
+#[derive(clap::Args)]
 struct Store {
     /// Where figures are kept: JSON.
     #[arg(long, default_value = "target/bench/figures.json")]
@@ -69,16 +101,10 @@ struct Store {
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Scale(options) => measure_scale(&options),
-        What::Path {
-            scenarios,
-            effort,
-            store,
-            places,
-            quick,
-        } => {
-            let effort = if quick { effort.quick() } else { effort };
-            measure_path(&scenarios, &effort, &store, &places)
-        }
+        What::Path { scenarios, run } => measure_path(&scenarios, &run),
+        What::Handshakes { run } => measure_handshakes(&run),
+        What::Reload { run } => measure_reload(&run),
+        What::Idle { run } => measure_idle(&run),
         What::Instructions {
             options,
             store,
@@ -110,29 +136,62 @@ fn measure_scale(options: &scale::Options) -> Result<bool, BenchError> {
     Ok(growth.is_empty())
 }
 
-fn measure_path(
-    scenarios: &[Scenario],
-    effort: &path::Effort,
-    store: &Store,
-    places: &Places,
-) -> Result<bool, BenchError> {
-    let stage = Stage::set(Tools::from(places))?;
+fn measure_path(scenarios: &[Scenario], run: &Run) -> Result<bool, BenchError> {
+    let (stage, effort) = (run.stage()?, run.effort());
     let all = if scenarios.is_empty() {
         &Scenario::ALL
     } else {
         scenarios
     };
     for scenario in all {
-        let measured = path::measure(&stage, *scenario, effort)?;
-        let mut figures = Figures::read(&store.figures)?;
-        figures.versions.extend(versions(&stage.tools));
-        figures.put(scenario.name(), measured);
-        figures.write(&store.figures)?;
-        if let Some(measured) = figures.scenarios.get(scenario.name()) {
-            println!("{}\n", report::table(*scenario, measured));
-        }
+        let measured = path::measure(&stage, *scenario, &effort)?;
+        keep(&run.store, &stage.tools, scenario.section(), measured)?;
     }
     Ok(true)
+}
+
+fn measure_handshakes(run: &Run) -> Result<bool, BenchError> {
+    let stage = run.stage()?;
+    let measured = handshakes::measure(&stage, &run.effort())?;
+    let ratio = handshakes::ratio(&measured, "haproxy");
+    let mut figures = keep(&run.store, &stage.tools, handshakes::SECTION, measured)?;
+    if let Some(ratio) = ratio {
+        figures.put_value("handshake-cpu-haproxy", ratio, "");
+        figures.write(&run.store.figures)?;
+    }
+    Ok(true)
+}
+
+fn measure_idle(run: &Run) -> Result<bool, BenchError> {
+    let stage = run.stage()?;
+    let measured = idle::measure(&stage, if run.quick { 200 } else { 5000 })?;
+    keep(&run.store, &stage.tools, idle::SECTION, measured)?;
+    Ok(true)
+}
+
+fn measure_reload(run: &Run) -> Result<bool, BenchError> {
+    let stage = run.stage()?;
+    let mut figures = Figures::read(&run.store.figures)?;
+    reload::measure(&stage, if run.quick { 1 } else { 10 }, &mut figures)?;
+    figures.write(&run.store.figures)?;
+    Ok(true)
+}
+
+/// Takes a section into the file and prints it.
+fn keep(
+    store: &Store,
+    tools: &Tools,
+    section: (&str, &str, &str),
+    measured: Vec<Figure>,
+) -> Result<Figures, BenchError> {
+    let mut figures = Figures::read(&store.figures)?;
+    figures.versions.extend(versions(tools));
+    figures.put(section, measured);
+    figures.write(&store.figures)?;
+    if let Some(measured) = figures.scenarios.get(section.0) {
+        println!("{}\n", report::table(measured));
+    }
+    Ok(figures)
 }
 
 fn versions(tools: &Tools) -> BTreeMap<String, String> {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use crate::{
     footprint::{resident_kib, settled_kib},
     hop::Peer,
     load::{Saturated, h2load, paced, wrk},
-    peers::nginx::BODY,
+    peers::{nginx::BODY, weft::counted},
     running::{Core, get},
     scenario::{Deployment, Scenario, Stage},
     statistics::Summary,
@@ -64,13 +65,60 @@ struct Subject {
     load_kib: u64,
     rounds: Vec<Round>,
     repeated: usize,
+    /// Mesh handshakes per request at saturation, where the proxy counts them.
+    handshakes: Option<f64>,
 }
 
 struct Round {
-    cpu: f64,
-    per_second: f64,
-    foreign: f64,
+    counted: Counted,
     latency: Option<paced::Latency>,
+}
+
+/// CPU of what was counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// CPU-seconds for 10,000 of them.
+    pub cpu: f64,
+    /// How many per second.
+    pub per_second: f64,
+    /// The share of the machine that others used.
+    pub foreign: f64,
+}
+
+impl Counted {
+    /// `count` of them were had for `spent`.
+    pub fn of(spent: cpu::Spent, count: u64) -> Self {
+        Self {
+            cpu: spent.measured.as_secs_f64() / count.max(1) as f64 * 10_000.0,
+            per_second: count as f64 / spent.elapsed.as_secs_f64(),
+            foreign: spent.foreign,
+        }
+    }
+
+    fn calm(&self) -> bool {
+        self.foreign <= FOREIGN
+    }
+}
+
+/// The rounds of one peer. Where one was calm, those that were not do not count.
+pub fn summed(peer: String, rounds: &[Counted]) -> Figure {
+    let calm = rounds.iter().any(Counted::calm);
+    let counted: Vec<&Counted> = rounds
+        .iter()
+        .filter(|round| !calm || round.calm())
+        .collect();
+    let of = |value: fn(&Counted) -> f64| {
+        Summary::of(&counted.iter().map(|round| value(round)).collect::<Vec<_>>())
+    };
+    Figure {
+        peer,
+        cpu: of(|round| round.cpu),
+        per_second: of(|round| round.per_second),
+        rounds: counted.len(),
+        disturbed: !calm,
+        foreign: of(|round| round.foreign).median,
+        ..Figure::default()
+    }
 }
 
 /// Measures one scenario; figures by the peer's label, in the scenario's order.
@@ -93,6 +141,7 @@ pub fn measure(
             load_kib: 0,
             rounds: Vec::new(),
             repeated: 0,
+            handshakes: None,
         });
     }
     for subject in &mut subjects {
@@ -105,9 +154,9 @@ pub fn measure(
         for subject in &mut subjects {
             let mut again = effort.repeats;
             let round = loop {
-                wait_for_calm(stage, &subjects_pids(&subject.deployment), &mut patience);
+                wait_for_calm(stage, &subject.deployment.pids(), &mut patience);
                 let round = round(stage, scenario, subject, effort)?;
-                if round.foreign <= FOREIGN || again == 0 {
+                if round.counted.calm() || again == 0 {
                     break round;
                 }
                 again -= 1;
@@ -118,9 +167,9 @@ pub fn measure(
                 scenario.name(),
                 number + 1,
                 subject.peer.name(),
-                round.cpu,
-                round.per_second,
-                round.foreign * 100.0
+                round.counted.cpu,
+                round.counted.per_second,
+                round.counted.foreign * 100.0
             );
             subject.rounds.push(round);
         }
@@ -133,10 +182,6 @@ pub fn measure(
         subject.deployment.stop();
     }
     Ok(figures)
-}
-
-fn subjects_pids(deployment: &Deployment) -> Vec<u32> {
-    deployment.pids()
 }
 
 /// Waits until others leave the machine alone, as long as there is patience left.
@@ -205,9 +250,18 @@ fn round(
     effort: &Effort,
 ) -> Result<Round, BenchError> {
     let pids = subject.deployment.pids();
+    let handshakes = |deployment: &Deployment| {
+        let of = |metrics: &SocketAddr| counted(*metrics, "weft_tls_handshakes_total", "inbound");
+        deployment.metrics.iter().map(of).sum::<u64>()
+    };
+    let before = handshakes(&subject.deployment);
     let span = cpu::Span::begin(&pids, &stage.known());
     let seen = saturate(stage, scenario, &subject.deployment, effort, effort.seconds)?;
     let spent = span.end();
+    if scenario == Scenario::MtlsPairHttp1 && !subject.deployment.metrics.is_empty() {
+        let count = handshakes(&subject.deployment).saturating_sub(before);
+        subject.handshakes = Some(count as f64 / seen.requests as f64);
+    }
     if seen.failed > 0 {
         let reason = format!("{} of {} requests failed", seen.failed, seen.requests);
         return Err(match subject.deployment.proxies.last() {
@@ -226,50 +280,37 @@ fn round(
         };
         paced::send(subject.deployment.front, &subject.deployment.host, pace)
     });
-    Ok(Round {
-        cpu: spent.measured.as_secs_f64() / seen.requests as f64 * 10_000.0,
-        per_second: seen.per_second,
-        foreign: spent.foreign,
-        latency,
-    })
+    let mut counted = Counted::of(spent, seen.requests);
+    counted.per_second = seen.per_second;
+    Ok(Round { counted, latency })
 }
 
 fn figure(scenario: Scenario, subject: &Subject) -> Figure {
-    // Where there is a calm round, the others do not count.
-    let calm = subject
-        .rounds
-        .iter()
-        .filter(|round| round.foreign <= FOREIGN)
-        .count();
-    let counted: Vec<&Round> = subject
-        .rounds
-        .iter()
-        .filter(|round| calm == 0 || round.foreign <= FOREIGN)
-        .collect();
-    let of = |value: fn(&Round) -> f64| {
-        Summary::of(&counted.iter().map(|round| value(round)).collect::<Vec<_>>())
-    };
+    let rounds: Vec<Counted> = subject.rounds.iter().map(|round| round.counted).collect();
+    let calm = rounds.iter().any(Counted::calm);
     let latency = |value: fn(&paced::Latency) -> f64| {
-        let values: Vec<f64> = counted
+        let counted = subject
+            .rounds
             .iter()
+            .filter(|round| !calm || round.counted.calm());
+        let values: Vec<f64> = counted
             .filter_map(|round| round.latency.as_ref())
             .map(value)
             .collect();
         (!values.is_empty()).then(|| Summary::of(&values))
     };
+    let mut more = BTreeMap::new();
+    if let Some(handshakes) = subject.handshakes {
+        more.insert("handshakesPerRequest".to_owned(), handshakes);
+    }
     Figure {
-        peer: scenario.label(subject.peer).to_owned(),
-        cpu: of(|round| round.cpu),
-        per_second: of(|round| round.per_second),
         p50: latency(|latency| latency.p50),
         p99: latency(|latency| latency.p99),
         p999: latency(|latency| latency.p999),
         idle_kib: subject.idle_kib,
         load_kib: subject.load_kib,
-        rounds: counted.len(),
-        disturbed: calm == 0,
         repeated: subject.repeated,
-        foreign: of(|round| round.foreign).median,
-        more: BTreeMap::new(),
+        more,
+        ..summed(scenario.label(subject.peer).to_owned(), &rounds)
     }
 }

@@ -56,6 +56,8 @@ pub fn all(figures: &Figures) -> Vec<Reach> {
     rows.push(table.cpu("tcp-mtls", "weft", "rustls copy (floor)", 1.1));
     rows.push(table.added(pair, "haproxy", 1.1));
     rows.push(table.added(pair, "envoy", 0.7));
+    rows.push(table.memory(plain, "weft (caller's side)", 12.0));
+    rows.push(table.handshakes(pair));
     for (figure, name, most, unit) in VALUES {
         rows.push(table.value(figure, name, *most, unit));
     }
@@ -213,6 +215,29 @@ impl Table<'_> {
                 .into_iter()
                 .filter_map(figure)
                 .any(|figure| figure.disturbed),
+        }
+    }
+
+    fn memory(&self, scenario: &str, weft: &str, most: f64) -> Reach {
+        let figure = self.figures.get(scenario, weft);
+        Reach {
+            figure: "RSS of one proxy, 64 connections".to_owned(),
+            most,
+            seen: figure.map(|figure| figure.load_kib as f64 / 1024.0),
+            unit: "MiB",
+            disturbed: false,
+        }
+    }
+
+    fn handshakes(&self, scenario: &str) -> Reach {
+        let figure = self.figures.get(scenario, "weft");
+        Reach {
+            figure: "mesh handshakes per request, in steady state".to_owned(),
+            // None; a connection that the backend closes is opened again.
+            most: 0.0005,
+            seen: figure.and_then(|figure| figure.more.get("handshakesPerRequest").copied()),
+            unit: "",
+            disturbed: false,
         }
     }
 

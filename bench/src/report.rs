@@ -11,7 +11,6 @@ use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use crate::{
     figures::{Figure, Figures, Measured},
     reach::{self, Reach},
-    scenario::Scenario,
     statistics::Summary,
 };
 
@@ -58,21 +57,31 @@ fn row(figure: &Figure, weft: Option<f64>) -> Vec<String> {
     };
     let spread = figure.cpu.spread() * 100.0;
     let disturbed = if figure.disturbed { " !" } else { "" };
+    let or_none = |is: bool, text: String| if is { text } else { "–".to_owned() };
     vec![
         figure.peer.clone(),
-        format!("{:.3} ±{spread:.0} %", figure.cpu.median),
+        or_none(
+            figure.cpu.median > 0.0,
+            format!("{:.3} ±{spread:.0} %", figure.cpu.median),
+        ),
         ratio,
-        format!("{:.0}", figure.per_second.median),
+        or_none(
+            figure.per_second.median > 0.0,
+            format!("{:.0}", figure.per_second.median),
+        ),
         micros(&figure.p50),
         micros(&figure.p99),
         micros(&figure.p999),
-        format!("{:.1} / {:.1}", mib(figure.idle_kib), mib(figure.load_kib)),
+        or_none(
+            figure.idle_kib > 0,
+            format!("{:.1} / {:.1}", mib(figure.idle_kib), mib(figure.load_kib)),
+        ),
         format!("{:.0} %{disturbed}", figure.foreign * 100.0),
     ]
 }
 
 /// A scenario as an aligned table.
-pub fn table(scenario: Scenario, measured: &Measured) -> String {
+pub fn table(measured: &Measured) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING);
     table.set_header(COLUMNS);
@@ -82,7 +91,7 @@ pub fn table(scenario: Scenario, measured: &Measured) -> String {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    format!("{}\n{table}", scenario.title())
+    format!("{}\n{table}", measured.title)
 }
 
 /// What must be shown, as an aligned table.
@@ -123,12 +132,7 @@ fn reach_row(row: &Reach) -> [String; 4] {
 
 /// Everything of `figures` for a terminal.
 pub fn all(figures: &Figures) -> String {
-    let mut parts = Vec::new();
-    for scenario in Scenario::ALL {
-        if let Some(measured) = figures.scenarios.get(scenario.name()) {
-            parts.push(table(scenario, measured));
-        }
-    }
+    let mut parts: Vec<String> = figures.sections().into_iter().map(table).collect();
     parts.push(reaches(&reach::all(figures)));
     parts.join("\n\n")
 }

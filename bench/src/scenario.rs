@@ -44,6 +44,9 @@ pub enum Scenario {
     TcpMtls,
     /// HTTP/2 through two proxies that speak mutual TLS.
     MtlsPairHttp2,
+    /// Mutual TLS terminated in front of the backend: one proxy.
+    #[value(skip)]
+    Termination,
 }
 
 impl Scenario {
@@ -68,6 +71,7 @@ impl Scenario {
             Self::TcpPlain => "tcp-plain",
             Self::TcpMtls => "tcp-mtls",
             Self::MtlsPairHttp2 => "mtls-pair-http2",
+            Self::Termination => "termination",
         }
     }
 
@@ -81,6 +85,7 @@ impl Scenario {
             Self::TcpPlain => "TCP passthrough, one proxy",
             Self::TcpMtls => "TCP over mutual TLS, a pair of proxies",
             Self::MtlsPairHttp2 => "HTTP/2, a pair of proxies with mutual TLS",
+            Self::Termination => "Mutual TLS terminated",
         }
     }
 
@@ -109,7 +114,13 @@ impl Scenario {
             Self::MtlsPairHttp2 => {
                 "8 connections with 8 requests under way on each, HTTP/2 all the way."
             }
+            Self::Termination => "One proxy that terminates mutual TLS.",
         }
+    }
+
+    /// What its section is called, and what happens in it.
+    pub fn section(self) -> (&'static str, &'static str, &'static str) {
+        (self.name(), self.title(), self.about())
     }
 
     /// Who is measured. Weft is missing where it cannot do it yet.
@@ -125,6 +136,7 @@ impl Scenario {
             Self::TcpPlain => &[Weft, Haproxy, Nginx, Envoy, Copy],
             Self::TcpMtls => &[Weft, Haproxy, Nginx, Envoy, Copy],
             Self::MtlsPairHttp2 => &[Weft, Haproxy, Envoy],
+            Self::Termination => &[WeftInbound, Haproxy, Nginx, Envoy, Hyper],
         }
     }
 
@@ -198,6 +210,10 @@ impl Scenario {
         let pki = &stage.pki;
         Ok(match self {
             Self::PlainHttp1 | Self::Everything | Self::TcpPlain => vec![hop(front, backend)],
+            Self::Termination => vec![Hop {
+                accept: Some(pki.server.clone()),
+                ..hop(front, backend)
+            }],
             Self::TlsFront => vec![Hop {
                 accept: Some(pki.front.clone()),
                 connect: Some(pki.anonymous.clone()),
@@ -243,6 +259,10 @@ pub struct Deployment {
     pub front: SocketAddr,
     /// The host they name.
     pub host: String,
+    /// Where Weft's proxies tell their metrics.
+    pub metrics: Vec<SocketAddr>,
+    /// Where its files are.
+    pub room: PathBuf,
 }
 
 impl Deployment {
@@ -315,10 +335,13 @@ impl Stage {
             let (sides, spoken) = (scenario.sides(peer), scenario.spoken());
             let prepared = weft::prepare(&self.tools, self.backend, sides, spoken, &room, core)?;
             let (front, host) = (prepared.front, prepared.host.clone());
+            let metrics = prepared.proxies.iter().map(|(_, _, metrics)| *metrics);
             return Ok(Deployment {
+                metrics: metrics.collect(),
                 proxies: prepared.start(&room, under)?,
                 front,
                 host,
+                room,
             });
         }
         let mut proxies = Vec::new();
@@ -341,6 +364,8 @@ impl Stage {
             proxies,
             front,
             host: pki::NAME.to_owned(),
+            metrics: Vec::new(),
+            room,
         })
     }
 }

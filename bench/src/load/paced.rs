@@ -26,6 +26,9 @@ pub struct Latency {
     pub responses: u64,
     /// Requests without a good response.
     pub failed: u64,
+    /// Of them, those whose connection was closed under them.
+    #[serde(default)]
+    pub closed: u64,
 }
 
 /// A steady rate.
@@ -45,7 +48,7 @@ pub fn send(address: SocketAddr, host: &str, pace: Pace) -> Latency {
     let between = Duration::from_secs(1) * connections / pace.rate.max(1);
     // Time to connect, before the first is due.
     let start = Instant::now() + Duration::from_millis(200);
-    let results: Vec<(Histogram<u64>, u64)> = thread::scope(|scope| {
+    let results: Vec<(Histogram<u64>, u64, u64)> = thread::scope(|scope| {
         let threads: Vec<_> = (0..connections)
             .map(|number| {
                 let first = start + between * number / connections;
@@ -57,11 +60,12 @@ pub fn send(address: SocketAddr, host: &str, pace: Pace) -> Latency {
             .filter_map(|thread| thread.join().ok())
             .collect()
     });
-    let (mut all, mut failed) = (histogram(), 0);
-    for (histogram, failures) in results {
+    let (mut all, mut failed, mut closed) = (histogram(), 0, 0);
+    for (histogram, failures, closures) in results {
         // Both have the same bounds: it cannot fail.
         let _ = all.add(&histogram);
         failed += failures;
+        closed += closures;
     }
     let at = |quantile: f64| all.value_at_quantile(quantile) as f64 / 1000.0;
     Latency {
@@ -70,6 +74,7 @@ pub fn send(address: SocketAddr, host: &str, pace: Pace) -> Latency {
         p999: at(0.999),
         responses: all.len(),
         failed,
+        closed,
     }
 }
 
@@ -86,8 +91,8 @@ fn one(
     first: Instant,
     between: Duration,
     end: Instant,
-) -> (Histogram<u64>, u64) {
-    let (mut times, mut failed) = (histogram(), 0);
+) -> (Histogram<u64>, u64, u64) {
+    let (mut times, mut failed, mut closed) = (histogram(), 0, 0);
     let mut connection = None;
     let mut due = first;
     while due < end {
@@ -106,11 +111,14 @@ fn one(
                 let took = due.elapsed().as_nanos();
                 times.saturating_record(u64::try_from(took).unwrap_or(u64::MAX));
             }
-            Err(_) => failed += 1,
+            Err(error) => {
+                failed += 1;
+                closed += u64::from(error.kind() != std::io::ErrorKind::InvalidData);
+            }
         }
         due += between;
     }
-    (times, failed)
+    (times, failed, closed)
 }
 
 #[cfg(test)]

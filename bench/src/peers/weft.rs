@@ -21,6 +21,14 @@ use mesh::{Mesh, NAMESPACE};
 /// The pod that is called: its own loopback address, so that it is told from the caller.
 const POD: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 101, 0, 2));
 
+/// The host that requests to the callee's side name.
+pub(crate) const CALLEE: &str = "server-http.bench";
+
+/// Where a caller's identity is below the folder that [`prepare`] was given.
+pub(crate) fn caller(folder: &Path) -> PathBuf {
+    folder.join("out/identities").join(NAMESPACE).join("client")
+}
+
 /// Where the backend listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Backend {
@@ -214,4 +222,90 @@ pub(crate) fn proxy(
     command.arg("--identity-dir").arg(identity);
     command.arg("--state-dir").arg(state);
     Ok((command, metrics))
+}
+
+/// A caller's proxy under an operator that goes on.
+#[derive(Debug)]
+pub struct Live {
+    /// The proxy.
+    pub proxy: Running,
+    /// Where requests go.
+    pub front: SocketAddr,
+    /// The service that changes.
+    pub host: String,
+    metrics: SocketAddr,
+    route: PathBuf,
+    _operator: Running,
+}
+
+impl Live {
+    /// Adds the benchmark's own mesh to the manifests in `folder` and starts both on them.
+    pub fn start(tools: &Tools, backend: Backend, folder: &Path) -> Result<Self, BenchError> {
+        let any = free()?;
+        let mesh = Mesh {
+            backend: backend.plain,
+            backend_http2: backend.http2,
+            http: any,
+            http2: any,
+            tcp: any,
+            permissive: true,
+        };
+        let manifests = folder.join("manifests");
+        let file = manifests.join("mesh.yaml");
+        fs::write(&file, mesh.manifests()).map_err(BenchError::file(&file))?;
+        let out = folder.join("out");
+        let mut command = Core::Others.pinned(&tools.own("weft-operator")?);
+        command.arg("standalone").arg("--manifests").arg(&manifests);
+        command.arg("--out").arg(&out);
+        let operator = Running::start("weft-operator", command, folder.join("operator.log"))?;
+        operator.until("was not ready", || {
+            operator
+                .output()
+                .lines()
+                .any(|line| line.starts_with("ready "))
+        })?;
+        let (mut command, metrics) = proxy(tools, &out, folder, "client", "off", Core::Measured)?;
+        let front = free()?;
+        command.args(["--pod", "client-1", "--outbound", &front.to_string()]);
+        let proxy = Running::start("weft-proxy", command, folder.join("proxy.log"))?;
+        proxy.until("is not ready", || {
+            matches!(get(metrics, "localhost", "/ready"), Some((200, _)))
+        })?;
+        let live = Self {
+            proxy,
+            front,
+            host: format!("changing.{NAMESPACE}:80"),
+            metrics,
+            route: manifests.join("changing.yaml"),
+            _operator: operator,
+        };
+        let service = mesh::changing(backend.plain);
+        let path = manifests.join("changing-service.yaml");
+        fs::write(&path, service).map_err(BenchError::file(&path))?;
+        live.change(0)?;
+        live.proxy.until("does not know the changing service", || {
+            matches!(get(live.front, &live.host, "/"), Some((200, _)))
+        })?;
+        Ok(live)
+    }
+
+    /// Gives the route of the changing service another response header.
+    pub fn change(&self, edition: u32) -> Result<(), BenchError> {
+        crate::reload::renamed(&self.route, &mesh::changing_route(edition))
+    }
+
+    /// The sum of a metric's series that have `label`.
+    pub fn counted(&self, metric: &str, label: &str) -> u64 {
+        counted(self.metrics, metric, label)
+    }
+}
+
+/// The sum of a metric's series that have `label`, at a proxy's metrics address.
+pub(crate) fn counted(metrics: SocketAddr, metric: &str, label: &str) -> u64 {
+    let text = get(metrics, "localhost", "/metrics").map(|(_, body)| body);
+    let text = String::from_utf8_lossy(text.as_deref().unwrap_or_default()).into_owned();
+    text.lines()
+        .filter(|line| line.starts_with(metric) && line.contains(label))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum::<f64>() as u64
 }

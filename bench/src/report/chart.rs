@@ -2,10 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::{
-    figures::{Figure, Figures},
-    scenario::Scenario,
-};
+use crate::figures::{Figure, Figures};
 
 const BAR: usize = 20;
 const GAP: usize = 6;
@@ -16,29 +13,28 @@ const LONGEST: f64 = 480.0;
 
 /// The chart, light and dark.
 pub fn svg(figures: &Figures) -> String {
-    let groups: Vec<(Scenario, Vec<&Figure>)> = Scenario::ALL
+    let groups: Vec<(&str, Vec<&Figure>)> = figures
+        .sections()
         .into_iter()
-        .filter_map(|scenario| {
-            let measured = figures.scenarios.get(scenario.name())?;
+        .filter_map(|measured| {
             let bars: Vec<&Figure> = measured
                 .figures
                 .iter()
                 .filter(|figure| figure.cpu.median > 0.0)
                 .collect();
-            (!bars.is_empty()).then_some((scenario, bars))
+            (!bars.is_empty()).then_some((measured.title.as_str(), bars))
         })
         .collect();
     let mut body = String::new();
     let mut y = GROUP;
-    for (scenario, bars) in &groups {
+    for (title, bars) in &groups {
         let most = bars
             .iter()
             .map(|figure| figure.cpu.median)
             .fold(f64::MIN_POSITIVE, f64::max);
         let _ = writeln!(
             body,
-            "<text class=\"title\" x=\"10\" y=\"{y}\">{}</text>",
-            scenario.title()
+            "<text class=\"title\" x=\"10\" y=\"{y}\">{title}</text>"
         );
         y += GAP + 6;
         for figure in bars {

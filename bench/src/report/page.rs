@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{COLUMNS, reach_row, rows};
-use crate::{figures::Figures, reach, scenario::Scenario};
+use crate::{figures::Figures, reach};
 
 /// The page; the chart lies beside it as `performance.svg`.
 pub fn markdown(figures: &Figures) -> String {
@@ -34,16 +34,13 @@ that everything runs.
     for row in reach::all(figures) {
         let _ = writeln!(page, "| {} |", reach_row(&row).join(" | "));
     }
-    page += "\nA figure that is not measured counts as short. What stands in the way of each is said in\n[the decision on the request path](decisions/) where it was weighed.\n";
-    for scenario in Scenario::ALL {
-        let Some(measured) = figures.scenarios.get(scenario.name()) else {
-            continue;
-        };
+    page += "\nA figure that is not measured counts as short.\n";
+    for measured in figures.sections() {
         let _ = write!(
             page,
             "\n## {}\n\n{}\n\n| {} |\n|{}\n",
-            scenario.title(),
-            scenario.about(),
+            measured.title,
+            measured.about,
             COLUMNS.join(" | "),
             " --- |".repeat(COLUMNS.len()),
         );
@@ -52,9 +49,35 @@ that everything runs.
         }
         let _ = writeln!(page, "\n`{}`, {}", measured.command, measured.date);
     }
+    values(&mut page, figures);
     instructions(&mut page, figures);
     page += HOW;
     page
+}
+
+fn values(page: &mut String, figures: &Figures) {
+    let single = figures
+        .values
+        .iter()
+        .filter(|(name, _)| !name.contains('/'));
+    let rows: String = single
+        .map(|(name, value)| {
+            format!(
+                "| {name} | {:.2} {} | {} |\n",
+                value.value, value.unit, value.date
+            )
+        })
+        .collect();
+    if !rows.is_empty() {
+        let _ = write!(
+            page,
+            "\n## A thousand services, one of which changes\n\nA proxy that has called 1,000 \
+             services with 5 endpoints each. The route of one more changes ten times a second: \
+             CPU of a change without other work, then 1,000 requests per second to that very \
+             service. Envoy reads a file with as many virtual hosts (RDS), replaced at each \
+             change.\n\n| | seen | when |\n| --- | --- | --- |\n{rows}"
+        );
+    }
 }
 
 fn instructions(page: &mut String, figures: &Figures) {

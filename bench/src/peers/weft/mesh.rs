@@ -297,3 +297,30 @@ spec:
     }
     yaml
 }
+
+/// The service that changes.
+pub(crate) fn changing(backend: SocketAddr) -> String {
+    let mut yaml = String::new();
+    service(&mut yaml, "changing", 80, "http", backend, None);
+    yaml
+}
+
+/// Its route.
+pub(crate) fn changing_route(edition: u32) -> String {
+    format!(
+        "apiVersion: weft.dev/v1alpha1
+kind: VirtualRoute
+metadata: {{name: changing, namespace: {NAMESPACE}}}
+spec:
+  parentRefs: [{{kind: Service, name: changing, port: 80}}]
+  http:
+  - name: beta
+    matches: [{{headers: [{{name: x-group, type: Exact, value: beta}}]}}]
+    backendRefs: [{{name: changing, port: 80}}]
+  - name: rest
+    responseHeaders: {{set: {{x-edition: \"{edition}\"}}}}
+    retry: {{attempts: 1, retryOn: [connect-failure]}}
+    backendRefs: [{{name: changing, port: 80}}]
+"
+    )
+}

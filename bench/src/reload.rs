@@ -1,0 +1,260 @@
+//! One of a thousand services changes ten times a second: what it costs the proxy, and what the
+//! requests notice. Against Envoy that reads its routes from a file (RDS).
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    BenchError, cpu,
+    figures::Figures,
+    footprint::settled_kib,
+    hop::{Hop, Kind},
+    load::paced,
+    manifests::{self, Size},
+    peers::{envoy, weft},
+    running::{Core, Running, free, get},
+    scenario::Stage,
+};
+
+/// Services beside the one that changes.
+const SERVICES: usize = 1000;
+
+/// Between two changes.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// What is measured of each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    idle_kib: u64,
+    loaded_kib: u64,
+    /// CPU-milliseconds of a change.
+    per_change: f64,
+    latency: paced::Latency,
+}
+
+/// Measures both, and keeps what must be shown.
+pub fn measure(stage: &Stage, seconds: u32, figures: &mut Figures) -> Result<(), BenchError> {
+    let weft = of_weft(stage, seconds)?;
+    let envoy = of_envoy(stage, seconds)?;
+    let mib = |kib: u64| kib as f64 / 1024.0;
+    let mut put = |name: &str, value: f64, unit: &str| {
+        println!("{name}: {value:.2} {unit}");
+        figures.put_value(name, value, unit);
+    };
+    put("rss-idle", mib(weft.idle_kib), "MiB");
+    put("rss-1000-services", mib(weft.loaded_kib), "MiB");
+    let grown = weft.loaded_kib.saturating_sub(weft.idle_kib) as f64;
+    put("rss-per-service", grown / SERVICES as f64, "KiB");
+    put("rss-1000-services-envoy", mib(envoy.loaded_kib), "MiB");
+    put("reload-failed", weft.latency.failed as f64, "");
+    put("reload-closed", weft.latency.closed as f64, "");
+    put("reload-failed-envoy", envoy.latency.failed as f64, "");
+    put("reload-cpu", weft.per_change, "ms");
+    put("reload-cpu-of-envoy", envoy.per_change, "ms");
+    put("reload-cpu-envoy", weft.per_change / envoy.per_change, "");
+    put("reload-p99", weft.latency.p99, "µs");
+    put("reload-p99-of-envoy", envoy.latency.p99, "µs");
+    Ok(())
+}
+
+fn of_weft(stage: &Stage, seconds: u32) -> Result<Seen, BenchError> {
+    let room = stage.room("reload-weft")?;
+    let size = Size {
+        services: SERVICES,
+        endpoints: 5,
+    };
+    let manifests = room.join("manifests");
+    fs::create_dir_all(&manifests).map_err(BenchError::file(&manifests))?;
+    manifests::write(size, &manifests)?;
+    let mesh = weft::Live::start(&stage.tools, stage.backend, &room)?;
+    let proxy = &mesh.proxy;
+    let idle_kib = settled_kib(proxy.pid());
+    for service in 0..SERVICES {
+        let (name, namespace) = (manifests::name(service), manifests::namespace(service));
+        // Nothing listens behind it: a proxy that knows it answers 503.
+        match get(mesh.front, &format!("{name}.{namespace}"), "/") {
+            Some((503, _)) => {}
+            other => {
+                let status = other.map(|(status, _)| status);
+                return Err(proxy.error(format!("answers {status:?} for a known service")));
+            }
+        }
+    }
+    let mut seen = Seen {
+        idle_kib,
+        loaded_kib: settled_kib(proxy.pid()),
+        ..Seen::default()
+    };
+    let applied = || mesh.counted("weft_config_reloads_total", "result=\"loaded\"");
+    let mut edition = 0;
+    let mut change = || {
+        edition += 1;
+        mesh.change(edition)
+    };
+    changes(stage, proxy, seconds, &mut change, &applied, &mut seen)?;
+    under_load(&mesh.host, mesh.front, seconds, &mut change, &mut seen)?;
+    Ok(seen)
+}
+
+/// CPU of the changes, with nothing else to do.
+fn changes(
+    stage: &Stage,
+    proxy: &Running,
+    seconds: u32,
+    change: &mut dyn FnMut() -> Result<(), BenchError>,
+    applied: &dyn Fn() -> u64,
+    seen: &mut Seen,
+) -> Result<(), BenchError> {
+    let before = applied();
+    let idle = cpu::Span::begin(&[proxy.pid()], &stage.known());
+    thread::sleep(Duration::from_secs(2));
+    let idle = idle.end();
+    let span = cpu::Span::begin(&[proxy.pid()], &stage.known());
+    let count = ticks(seconds, change)?;
+    // The last one is on its way for a moment.
+    thread::sleep(Duration::from_millis(500));
+    let spent = span.end();
+    let arrived = applied().saturating_sub(before);
+    if arrived < u64::from(count) * 9 / 10 {
+        return Err(proxy.error(format!("took {arrived} of {count} changes in")));
+    }
+    let background = idle.measured.as_secs_f64() / idle.elapsed.as_secs_f64();
+    let own = spent.measured.as_secs_f64() - background * spent.elapsed.as_secs_f64();
+    // A tick is 10 ms: what is less than a tick in all is told as a tick.
+    seen.per_change = own.max(0.01) * 1000.0 / arrived as f64;
+    Ok(())
+}
+
+fn ticks(
+    seconds: u32,
+    change: &mut dyn FnMut() -> Result<(), BenchError>,
+) -> Result<u32, BenchError> {
+    let (start, count) = (Instant::now(), seconds * 10);
+    for number in 1..=count {
+        change()?;
+        let next = start + EVERY * number;
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    Ok(count)
+}
+
+/// What requests to the changing service itself notice.
+fn under_load(
+    host: &str,
+    front: std::net::SocketAddr,
+    seconds: u32,
+    change: &mut dyn FnMut() -> Result<(), BenchError>,
+    seen: &mut Seen,
+) -> Result<(), BenchError> {
+    let pace = paced::Pace {
+        rate: 1000,
+        connections: 16,
+        time: Duration::from_secs(u64::from(seconds)),
+    };
+    thread::scope(|scope| {
+        let load = scope.spawn(|| paced::send(front, host, pace));
+        ticks(seconds, change)?;
+        seen.latency = load
+            .join()
+            .map_err(|_| BenchError::Manifest("the load panicked".to_owned()))?;
+        Ok(())
+    })
+}
+
+fn of_envoy(stage: &Stage, seconds: u32) -> Result<Seen, BenchError> {
+    let room = stage.room("reload-envoy")?;
+    let (front, admin) = (free()?, free()?);
+    let hop = Hop {
+        kind: Kind::Http1,
+        listen: front,
+        to: stage.backend.plain,
+        accept: None,
+        connect: None,
+    };
+    let file = room.join("routes.json");
+    put_routes(&file, 0)?;
+    let source = json!({"rds": {"route_config_name": "local", "config_source": {
+        "resource_api_version": "V3",
+        "path_config_source": {"path": file, "watched_directory": {"path": room}},
+    }}});
+    let mut config = envoy::config(&hop, source);
+    config["admin"] = json!({"address": {"socket_address": {
+        "address": admin.ip().to_string(), "port_value": admin.port(),
+    }}});
+    let home = stage.room("reload-envoy-home")?;
+    let command = envoy::with_config(&stage.tools, &config, &home, Core::Measured)?;
+    let proxy = Running::start("envoy", command, home.join("log"))?;
+    proxy.until("does not answer", || {
+        matches!(get(front, "changing", "/"), Some((200, _)))
+    })?;
+    let kib = settled_kib(proxy.pid());
+    let mut seen = Seen {
+        idle_kib: kib,
+        loaded_kib: kib,
+        ..Seen::default()
+    };
+    let applied = || {
+        let text = get(admin, "localhost", "/stats?filter=rds.*config_reload$");
+        let text = text.map(|(_, body)| String::from_utf8_lossy(&body).into_owned());
+        let text = text.unwrap_or_default();
+        let counts = text.lines().filter_map(|line| line.rsplit_once(": "));
+        counts
+            .filter_map(|(_, count)| count.trim().parse::<u64>().ok())
+            .sum()
+    };
+    let mut edition = 0;
+    let mut change = || {
+        edition += 1;
+        put_routes(&file, edition)
+    };
+    changes(stage, &proxy, seconds, &mut change, &applied, &mut seen)?;
+    under_load("changing", front, seconds, &mut change, &mut seen)?;
+    Ok(seen)
+}
+
+/// A thousand virtual hosts as the operator's routes are, one of which tells the edition.
+fn put_routes(file: &PathBuf, edition: u32) -> Result<(), BenchError> {
+    let host = |name: String, edition: u32| {
+        json!({"name": name, "domains": [name], "routes": [
+            {"match": {"prefix": "/", "headers": [{"name": "x-group", "string_match": {"exact": "beta"}}]},
+             "route": {"cluster": "origin"}},
+            {"match": {"prefix": "/"},
+             "route": {"cluster": "origin", "retry_policy": {"retry_on": "connect-failure", "num_retries": 1}},
+             "response_headers_to_add": [{"header": {"key": "x-edition", "value": edition.to_string()}}]},
+        ]})
+    };
+    let mut hosts: Vec<Value> = (0..SERVICES)
+        .map(|service| {
+            host(
+                format!(
+                    "{}.{}",
+                    manifests::name(service),
+                    manifests::namespace(service)
+                ),
+                0,
+            )
+        })
+        .collect();
+    hosts.push(host("changing".to_owned(), edition));
+    let routes = json!({
+        "version_info": edition.to_string(),
+        "resources": [{
+            "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+            "name": "local", "virtual_hosts": hosts,
+        }],
+    });
+    renamed(file, &routes.to_string())
+}
+
+/// Written beside it and moved there.
+pub(crate) fn renamed(file: &Path, text: &str) -> Result<(), BenchError> {
+    let next = file.with_extension("next");
+    fs::write(&next, text).map_err(BenchError::file(&next))?;
+    fs::rename(&next, file).map_err(BenchError::file(file))
+}
