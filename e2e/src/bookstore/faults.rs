@@ -1,8 +1,11 @@
 //! Failing on purpose, at start by flags and later by `PUT /faults` on the health port.
 
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -41,6 +44,10 @@ pub struct FaultSettings {
     )]
     #[serde(default = "unavailable")]
     pub fail_status: u16,
+    /// Milliseconds before each answer.
+    #[arg(long, env = "BOOKSTORE_DELAY", default_value_t = 0, global = true)]
+    #[serde(default)]
+    pub delay: u32,
 }
 
 impl Default for FaultSettings {
@@ -49,6 +56,7 @@ impl Default for FaultSettings {
             fail_percent: 0,
             fail_first_of_two: false,
             fail_status: unavailable(),
+            delay: 0,
         }
     }
 }
@@ -120,6 +128,10 @@ pub(super) fn layer(app: Router, faults: Arc<Faults>) -> Router {
 }
 
 async fn intercept(State(faults): State<Arc<Faults>>, request: Request, next: Next) -> Response {
+    let delay = Duration::from_millis(faults.settings().delay.into());
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
     match faults.next() {
         Some(status) => (status, "failed on purpose\n").into_response(),
         None => next.run(request).await,

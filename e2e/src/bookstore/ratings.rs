@@ -8,6 +8,8 @@
 //! }
 //! ```
 
+use std::time::Duration;
+
 use axum::{
     Router,
     extract::{Request, State},
@@ -15,7 +17,7 @@ use axum::{
     response::Response,
     routing::post,
 };
-use futures::stream::{self, Stream};
+use futures::stream::{Stream, StreamExt, iter};
 use tonic::{Status, transport::Channel};
 use tonic_prost::ProstCodec;
 
@@ -36,6 +38,9 @@ pub struct RatingRequest {
     /// For `Watch`: the number of messages, at most 1000.
     #[prost(uint32, tag = "2")]
     pub count: u32,
+    /// For `Watch`: milliseconds before each message.
+    #[prost(uint32, tag = "3")]
+    pub interval: u32,
 }
 
 /// A rating, and who gave the answer.
@@ -93,13 +98,20 @@ async fn watch(State(instance): State<Instance>, request: Request) -> Response<t
     let service = tower::service_fn(move |request: tonic::Request<RatingRequest>| {
         let rating = rate(&instance, &request);
         let count = request.get_ref().count.min(LONGEST_STREAM);
-        let ratings = (0..count).map(move |sequence| {
-            Ok::<_, Status>(Rating {
+        let interval = Duration::from_millis(request.get_ref().interval.into());
+        let ratings = iter(0..count).then(move |sequence| {
+            let rating = Rating {
                 sequence,
                 ..rating.clone()
-            })
+            };
+            async move {
+                if !interval.is_zero() {
+                    tokio::time::sleep(interval).await;
+                }
+                Ok::<_, Status>(rating)
+            }
         });
-        async move { Ok::<_, Status>(tonic::Response::new(stream::iter(ratings))) }
+        async move { Ok::<_, Status>(tonic::Response::new(ratings)) }
     });
     let codec = ProstCodec::<Rating, RatingRequest>::default();
     tonic::server::Grpc::new(codec)
@@ -126,7 +138,7 @@ impl RatingsClient {
         self.ready().await?;
         let request = RatingRequest {
             book: book.to_owned(),
-            count: 0,
+            ..RatingRequest::default()
         };
         let codec = ProstCodec::<RatingRequest, Rating>::default();
         let path = PathAndQuery::from_static(GET);
@@ -143,10 +155,21 @@ impl RatingsClient {
         book: &str,
         count: u32,
     ) -> Result<impl Stream<Item = Result<Rating, Status>> + use<>, Status> {
+        self.watch_every(book, count, Duration::ZERO).await
+    }
+
+    /// `count` ratings, each so long after the one before.
+    pub async fn watch_every(
+        &mut self,
+        book: &str,
+        count: u32,
+        interval: Duration,
+    ) -> Result<impl Stream<Item = Result<Rating, Status>> + use<>, Status> {
         self.ready().await?;
         let request = RatingRequest {
             book: book.to_owned(),
             count,
+            interval: u32::try_from(interval.as_millis()).unwrap_or(u32::MAX),
         };
         let codec = ProstCodec::<RatingRequest, Rating>::default();
         let path = PathAndQuery::from_static(WATCH);

@@ -1,8 +1,8 @@
 //! A pod that calls, with a service account of its own.
 
-use std::time::Duration;
+use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::stage::{BOUND, Stage, Told, ensure, text};
@@ -55,9 +55,67 @@ impl<'a> Caller<'a> {
 
     /// Requests at a steady rate for some time.
     pub(crate) async fn load(&self, url: &str, rate: u32, seconds: u32) -> Told<Load> {
+        self.load_with(url, &[], rate, seconds).await
+    }
+
+    /// The same with more arguments.
+    async fn load_with(&self, url: &str, more: &[&str], rate: u32, seconds: u32) -> Told<Load> {
         let (rate, seconds) = (rate.to_string(), seconds.to_string());
-        let args = ["load", url, "--rate", &rate, "--seconds", &seconds];
+        let mut args = vec!["load", url, "--rate", &rate, "--seconds", &seconds];
+        args.extend(more);
         Load::read(&self.exec(&args).await?)
+    }
+
+    /// Requests at a steady rate until some time after `ended` is set.
+    pub(crate) async fn load_until(
+        &self,
+        ended: &Cell<bool>,
+        url: &str,
+        more: &[&str],
+        rate: u32,
+    ) -> Told<Load> {
+        let mut all = Load { calls: Vec::new() };
+        while !ended.get() {
+            let load = self.load_with(url, more, rate, PART).await?;
+            all.calls.extend(load.calls);
+        }
+        Ok(all)
+    }
+
+    /// Keeps connections on which messages come all the time.
+    pub(crate) async fn hold(&self, url: &str, connections: u32, seconds: u32) -> Told<Held> {
+        let (count, seconds) = (connections.to_string(), seconds.to_string());
+        let args = ["hold", url, "--connections", &count, "--seconds", &seconds];
+        Ok(Held {
+            wanted: connections,
+            connections: lines_of(&self.exec(&args).await?)?,
+        })
+    }
+
+    /// The same until some time after `ended` is set. In parts, each of new connections.
+    pub(crate) async fn hold_until(
+        &self,
+        ended: &Cell<bool>,
+        url: &str,
+        connections: u32,
+    ) -> Told<Vec<Held>> {
+        let mut parts = Vec::new();
+        while !ended.get() {
+            parts.push(self.hold(url, connections, 2 * PART).await?);
+        }
+        Ok(parts)
+    }
+
+    /// The sum of a metric of its proxy.
+    pub(crate) async fn proxy_counts(&self, metric: &str) -> Told<f64> {
+        let answer = self.get("http://127.0.0.1:15020/metrics").await?;
+        let metrics = answer.ok()?.as_str().unwrap_or_default();
+        let samples = metrics.lines().filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            let is_it = name.split('{').next() == Some(metric);
+            is_it.then(|| value.parse::<f64>().ok()).flatten()
+        });
+        Ok(samples.sum())
     }
 
     async fn exec(&self, args: &[&str]) -> Told<String> {
@@ -79,6 +137,14 @@ impl<'a> Caller<'a> {
         all.extend(args);
         self.stage.run_within(&all, bound).await
     }
+}
+
+/// Seconds of a load whose end is not known when it begins.
+const PART: u32 = 10;
+
+fn lines_of<T: DeserializeOwned>(printed: &str) -> Told<Vec<T>> {
+    let lines = printed.lines().map(serde_json::from_str);
+    lines.collect::<Result<_, _>>().map_err(text)
 }
 
 /// What came back.
@@ -113,11 +179,12 @@ pub(crate) struct Call {
     pub(crate) status: Option<u16>,
     pub(crate) flag: Option<String>,
     pub(crate) version: Option<String>,
+    pub(crate) instance: Option<String>,
     pub(crate) error: Option<String>,
 }
 
 impl Call {
-    fn how(&self) -> String {
+    pub(crate) fn how(&self) -> String {
         let status = self
             .status
             .map_or("no status".to_owned(), |status| status.to_string());
@@ -134,19 +201,29 @@ pub(crate) struct Load {
 impl Load {
     /// Reads the lines that the client prints, one for each request.
     pub(crate) fn read(lines: &str) -> Told<Self> {
-        let calls: Result<Vec<Call>, _> = lines.lines().map(serde_json::from_str).collect();
-        let mut calls = calls.map_err(text)?;
+        let mut calls: Vec<Call> = lines_of(lines)?;
         calls.sort_by_key(|call| call.at);
         Ok(Self { calls })
     }
 
-    /// Every request was answered with 200; says how many there were.
-    pub(crate) fn none_failed(&self) -> Told<usize> {
-        let failed: Vec<&Call> = self
+    /// Those that were not answered with 200.
+    pub(crate) fn failed(&self) -> Vec<&Call> {
+        let failed = self.calls.iter().filter(|call| call.status != Some(200));
+        failed.collect()
+    }
+
+    /// The pods that answered.
+    pub(crate) fn instances(&self) -> BTreeSet<&str> {
+        let instances = self
             .calls
             .iter()
-            .filter(|call| call.status != Some(200))
-            .collect();
+            .filter_map(|call| call.instance.as_deref());
+        instances.collect()
+    }
+
+    /// Every request was answered with 200; says how many there were.
+    pub(crate) fn none_failed(&self) -> Told<usize> {
+        let failed = self.failed();
         let first: Vec<String> = failed.iter().take(5).map(|call| call.how()).collect();
         ensure!(
             failed.is_empty(),
@@ -179,6 +256,82 @@ impl Load {
         times.sort_unstable();
         let index = (times.len() as f64 * share) as usize;
         times.get(index).or(times.last()).copied().unwrap_or(0)
+    }
+}
+
+/// One connection that stayed for a while.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Connection {
+    /// Which of those that are kept at once: the next with the same number took its place.
+    pub(crate) connection: u32,
+    /// When it was opened, in milliseconds of Unix time.
+    pub(crate) at: u64,
+    pub(crate) ms: u64,
+    pub(crate) messages: u64,
+    pub(crate) lost: u64,
+    /// The longest wait for a message, in milliseconds.
+    pub(crate) longest: u64,
+    /// The caller ended it itself, for its time was over.
+    pub(crate) by_caller: bool,
+    pub(crate) error: Option<String>,
+}
+
+pub(crate) struct Held {
+    wanted: u32,
+    pub(crate) connections: Vec<Connection>,
+}
+
+impl Held {
+    /// No connection ended before its time, and no message was lost.
+    pub(crate) fn unbroken(&self) -> Told {
+        for connection in &self.connections {
+            ensure!(
+                connection.by_caller && connection.lost == 0,
+                "a connection did not last: {connection:?}"
+            );
+        }
+        ensure!(
+            self.connections.len() == self.wanted as usize,
+            "{} connections instead of {}",
+            self.connections.len(),
+            self.wanted
+        );
+        Ok(())
+    }
+
+    /// Whatever ended was opened again: at the end all are there.
+    pub(crate) fn all_there_at_the_end(&self) -> Told {
+        for number in 0..self.wanted {
+            let own = |connection: &&Connection| connection.connection == number;
+            let last = self.connections.iter().filter(own).max_by_key(|it| it.at);
+            ensure!(
+                last.is_some_and(|last| last.by_caller && last.messages > 0),
+                "connection {number} was not there at the end: {last:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Connections that ended before their time after messages had come.
+    pub(crate) fn cut(&self) -> usize {
+        let cut = self.connections.iter();
+        cut.filter(|it| !it.by_caller && it.messages > 0).count()
+    }
+
+    /// Attempts to open one that failed.
+    pub(crate) fn not_opened(&self) -> Vec<&Connection> {
+        let none = |it: &&Connection| it.messages == 0 && !it.by_caller;
+        self.connections.iter().filter(none).collect()
+    }
+
+    pub(crate) fn messages(&self) -> u64 {
+        self.connections.iter().map(|it| it.messages).sum()
+    }
+
+    /// The longest wait for a message, in milliseconds.
+    pub(crate) fn longest(&self) -> u64 {
+        let waits = self.connections.iter().map(|it| it.longest);
+        waits.max().unwrap_or(0)
     }
 }
 

@@ -8,14 +8,17 @@ mod access;
 mod bookstore;
 mod caller;
 mod canary;
+mod failure;
 mod figures;
 mod install;
 mod jobs;
 mod outage;
+mod rollout;
 mod rotation;
 mod stage;
 mod starts;
 mod steady;
+mod streams;
 mod tcp;
 mod upgrade;
 
@@ -58,6 +61,10 @@ const STORIES: &[Story] = stories![
     jobs::jobs_with_a_proxy_complete,
     starts::no_early_connection_fails_in_a_hundred_starts,
     tcp::a_server_that_speaks_first_is_reached_by_mutual_tls,
+    rollout::restarting_and_scaling_under_load_fails_no_request,
+    rollout::twenty_rollouts_lose_no_unary_request,
+    failure::killed_pods_fail_only_what_was_under_way_there,
+    streams::a_change_of_the_config_loses_no_message,
 ];
 
 /// Told at the same time as those, one after the other: they wait more than they work.
