@@ -101,6 +101,15 @@ pub struct WebhookArguments {
         value_delimiter = ','
     )]
     pub webhook_names: Vec<String>,
+    /// How long the webhooks' certificate lives; it is issued again after two thirds of it. At
+    /// least 10s.
+    #[arg(
+        long,
+        env = "WEFT_WEBHOOK_CERTIFICATE_LIFETIME",
+        default_value = "24h",
+        value_parser = lifetime
+    )]
+    pub webhook_certificate_lifetime: Duration,
     /// The image of the proxy that pods get.
     #[arg(long, env = "WEFT_PROXY_IMAGE", default_value_t = weft_inject::Settings::default().image)]
     pub proxy_image: String,

@@ -347,6 +347,7 @@ impl Shared {
             ),
             arguments.mesh.trust_domain.clone(),
             names,
+            wanted.webhook_certificate_lifetime,
             serving,
             roots,
             stop.clone(),

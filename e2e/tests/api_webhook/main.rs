@@ -3,6 +3,8 @@
 
 mod stage;
 
+use std::{collections::BTreeSet, sync::Mutex};
+
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use stage::{Stage, eventually};
@@ -59,6 +61,7 @@ async fn webhooks_put_proxies_into_pods_and_refuse_what_could_not_be_enforced() 
     stage.start_operator().await;
     the_bundle_is_the_operators_alone(&stage).await;
     pods_get_their_proxy(&stage).await;
+    the_certificate_rotates(&stage).await;
     pods_stay_outside(&stage).await;
     own_objects_are_judged(&stage).await;
     the_bundle_comes_back(&stage).await;
@@ -152,6 +155,33 @@ async fn pods_get_their_proxy(stage: &Stage) {
     );
     let why = stage.create(&wrong).await.expect_err("it means nothing");
     assert!(why.contains("weft.dev/exclude-inbound-ports"), "{why}");
+}
+
+/// The serving certificate lives for ten seconds here. What the API server was told to trust
+/// verifies each of its successors, and every pod that is created meanwhile gets its proxy.
+async fn the_certificate_rotates(stage: &Stage) {
+    let (kind, name) = CONFIGURATIONS[0];
+    let configuration = stage.stored(kind, name).await;
+    let bundle = configuration["webhooks"][0]["clientConfig"]["caBundle"].as_str();
+    // Base64, as every list of bytes in the API.
+    let bundle: k8s_openapi::ByteString = serde_json::from_value(json!(bundle)).unwrap();
+    let bundle = String::from_utf8(bundle.0).unwrap();
+    let shown = Mutex::new(BTreeSet::new());
+    eventually("the certificate was issued again twice", || async {
+        let certificate = stage.shown(&bundle).await.expect("it is always valid");
+        let name = format!("meanwhile-{}", uid());
+        let created = stage
+            .create(&pod("meshed", &name, json!({}), simple()))
+            .await;
+        assert_eq!(names(&created.unwrap()), ["weft-init", "weft-proxy"]);
+        let mut shown = shown.lock().unwrap();
+        shown.insert(certificate);
+        match shown.len() {
+            3.. => Ok(()),
+            count => Err(format!("{count} certificates were shown")),
+        }
+    })
+    .await;
 }
 
 async fn pods_stay_outside(stage: &Stage) {

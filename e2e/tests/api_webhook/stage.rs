@@ -3,6 +3,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,6 +11,8 @@ use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind, PostParams},
 };
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::Value;
 use weft_e2e::control_plane::{
     ControlPlane,
@@ -85,6 +88,7 @@ impl Stage {
             .arg("cluster")
             .arg(format!("--webhook=127.0.0.1:{}", self.port))
             .arg("--webhook-name=127.0.0.1")
+            .arg("--webhook-certificate-lifetime=10s")
             .arg(format!("--metrics=127.0.0.1:{metrics}"))
             .arg("--proxy-image=registry.example/weft-proxy:test")
             .env("KUBECONFIG", kubeconfig);
@@ -108,6 +112,35 @@ impl Stage {
         if let Some(mut operator) = self.operator.take() {
             operator.stop(Duration::from_secs(10));
         }
+    }
+
+    /// The certificate that the webhooks show to who trusts `bundle`, after a handshake in which
+    /// it was verified for the name by which the API server calls.
+    pub(crate) async fn shown(&self, bundle: &str) -> Result<Vec<u8>, String> {
+        let mut roots = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
+            roots.add(root.unwrap()).unwrap();
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let port = self.port;
+        let handshake = move || {
+            let name = "127.0.0.1".try_into().unwrap();
+            let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+            stream.set_read_timeout(Some(BOUND))?;
+            while session.is_handshaking() {
+                session.complete_io(&mut stream)?;
+            }
+            let chain = session.peer_certificates().unwrap();
+            Ok::<_, std::io::Error>(chain.first().unwrap().to_vec())
+        };
+        let shown = tokio::task::spawn_blocking(handshake).await.unwrap();
+        shown.map_err(|error| error.to_string())
     }
 
     pub(crate) fn log(&self) -> PathBuf {

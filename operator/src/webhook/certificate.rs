@@ -15,9 +15,6 @@ use crate::{
     identity::{Authority, AuthorityError, Identity, IdentityStore, StoreError},
 };
 
-/// How long a serving certificate lives. It is never stored, so a short life costs nothing.
-const LIFETIME: Duration = Duration::from_secs(24 * 3600);
-
 /// How often the CA is looked at: one that was replaced must have issued what is served.
 const RECHECK: Duration = Duration::from_secs(30);
 
@@ -50,11 +47,13 @@ enum CertificateError {
     Tls(#[from] rustls::Error),
 }
 
-/// Keeps `serving` issued by the CA in `store` for these names, and tells its roots.
+/// Keeps `serving` issued by the CA in `store` for these names, each certificate for `lifetime`
+/// (it is never stored, so a short one costs nothing), and tells its roots.
 pub async fn keep<S: IdentityStore>(
     store: S,
     trust_domain: String,
     names: Vec<String>,
+    lifetime: Duration,
     serving: Serving,
     bundle: watch::Sender<Option<Arc<str>>>,
     stop: CancellationToken,
@@ -62,7 +61,12 @@ pub async fn keep<S: IdentityStore>(
     let mut current: Option<(Authority, Instant)> = None;
     let mut failures = 0;
     loop {
-        let pause = match look(&store, &trust_domain, &names, &serving, &mut current).await {
+        let issue = Issue {
+            trust_domain: &trust_domain,
+            names: &names,
+            lifetime,
+        };
+        let pause = match look(&store, &issue, &serving, &mut current).await {
             Ok(true) => {
                 failures = 0;
                 let roots = current.as_ref().map(|(authority, _)| authority.bundle());
@@ -73,7 +77,7 @@ pub async fn keep<S: IdentityStore>(
                     }
                     changed
                 });
-                RECHECK
+                RECHECK.min(lifetime / 12)
             }
             // The leader makes it in a moment.
             Ok(false) => Duration::from_millis(500),
@@ -90,12 +94,18 @@ pub async fn keep<S: IdentityStore>(
     }
 }
 
+/// What is issued.
+struct Issue<'a> {
+    trust_domain: &'a str,
+    names: &'a [String],
+    lifetime: Duration,
+}
+
 /// Issues where there is none, the CA is another one, or two thirds of the life are over. `false`:
 /// there is no CA yet.
 async fn look<S: IdentityStore>(
     store: &S,
-    trust_domain: &str,
-    names: &[String],
+    issue: &Issue<'_>,
     serving: &Serving,
     current: &mut Option<(Authority, Instant)>,
 ) -> Result<bool, CertificateError> {
@@ -103,19 +113,22 @@ async fn look<S: IdentityStore>(
     let Some(stored) = store.read_authority().await? else {
         return Ok(false);
     };
-    let authority = Authority::load(&stored, trust_domain, now)?;
+    let authority = Authority::load(&stored, issue.trust_domain, now)?;
     if let Some((issued_by, due)) = current
         && issued_by.same_as(&authority)
         && Instant::now() < *due
     {
         return Ok(true);
     }
-    let issued = authority.issue_serving(names, LIFETIME, now)?;
+    let issued = authority.issue_serving(issue.names, issue.lifetime, now)?;
     serving.0.store(Some(Arc::new(certified(&issued)?)));
-    tracing::info!(names = names.join(" "), "issued the webhooks' certificate");
+    tracing::info!(
+        names = issue.names.join(" "),
+        "issued the webhooks' certificate"
+    );
     // A CA near its end issues for less than the whole lifetime.
     let left = (authority.not_after() - now).max(time::Duration::ZERO);
-    let lifetime = LIFETIME.min(left.unsigned_abs());
+    let lifetime = issue.lifetime.min(left.unsigned_abs());
     *current = Some((authority, Instant::now() + lifetime * 2 / 3));
     Ok(true)
 }
