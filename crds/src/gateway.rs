@@ -35,8 +35,19 @@ pub struct GatewayListener {
     pub protocol: String,
     /// Hosts it serves; absent: all.
     pub hostname: Option<String>,
+    /// How TLS is treated, where it is spoken.
+    pub tls: Option<GatewayTls>,
     /// Whose routes it takes.
     pub allowed_routes: AllowedRoutes,
+}
+
+/// How a listener treats TLS. Which certificate it shows is the gateway's Deployment to say: the
+/// operator reads no Secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GatewayTls {
+    /// `Terminate` (the default) or `Passthrough`.
+    pub mode: Option<String>,
 }
 
 /// Whose routes a listener takes.

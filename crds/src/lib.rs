@@ -51,6 +51,9 @@ pub mod world;
 /// World → documents and problems; pure, per key.
 pub mod lower;
 
+/// What an object would mean if it were there: what admission says of it.
+pub mod judge;
+
 /// Cases: a call and what must become of it; run by the library, the CLI and live proxies.
 pub mod corpus;
 

@@ -20,7 +20,8 @@ pub enum Code {
     Invalid,
     /// `targetRefs` or `parentRefs` name something that does not exist.
     TargetNotFound,
-    /// A backend that does not exist, or a port that it does not have.
+    /// A backend that does not exist, a port that it does not have, or a subset that no endpoint
+    /// is in.
     BackendNotFound,
     /// A condition that the port's protocol does not carry.
     UnenforceableOnProtocol,
@@ -34,6 +35,8 @@ pub enum Code {
     Shadowed,
     /// A rule that lets in more than it seems to.
     TooWide,
+    /// A policy selects pods that have no proxy to enforce it.
+    OutsideMesh,
 }
 
 /// What is wrong, where, and how to mend it.
@@ -52,6 +55,17 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub fix: String,
+}
+
+impl Problem {
+    /// What is wrong and what to do, for who knows which object it is about.
+    pub fn said(&self) -> String {
+        let place = match &*self.field {
+            "" => String::new(),
+            field => format!("{field}: "),
+        };
+        format!("{place}{}; {}", self.message, self.fix)
+    }
 }
 
 impl fmt::Display for Problem {

@@ -18,11 +18,11 @@ use crate::{
     lease::{Election, Leadership, Timing},
     metrics::Metrics,
     publish::{ConfigMaps, Files, Ledger, PublishError},
-    reconcile::{Joining, Parts, Reconciler, Summary},
+    reconcile::{Joining, Parts, Questions, Reconciler, Summary, questions},
     reports::{self, Told},
     serve::{ListenError, serve},
     source::{self, Change, WatchedDirectory, watch_directory},
-    status::{StatusApi, StatusError, StatusFiles},
+    status::{StatusApi, StatusError, StatusFiles, accept_classes},
     webhook,
 };
 
@@ -144,6 +144,8 @@ async fn standalone(arguments: StandaloneArguments) -> Result<(), RunError> {
         wanted: shared.wanted,
         authority: news.authority,
         reports,
+        // Nobody asks before a file is written.
+        questions: questions().1,
         summary: shared.summary,
         ready: shared.ready,
     });
@@ -193,10 +195,16 @@ async fn cluster(arguments: ClusterArguments) -> Result<(), RunError> {
     let reports = shared
         .listen(&arguments.mesh, &news, &mut tasks, &stop)
         .await?;
+    let (asking, asked) = questions();
     shared
-        .admit(&arguments, &client, &leadership, &mut tasks, &stop)
+        .admit(&arguments, &client, asking, &leadership, &mut tasks, &stop)
         .await?;
 
+    tasks.spawn(accept_classes(
+        client.clone(),
+        leadership.clone(),
+        stop.clone(),
+    ));
     let (sender, changes) = mpsc::channel::<Change>(source::QUEUE);
     tasks.spawn(source::watch(
         client.clone(),
@@ -217,6 +225,7 @@ async fn cluster(arguments: ClusterArguments) -> Result<(), RunError> {
         wanted: shared.wanted,
         authority: news.authority,
         reports,
+        questions: asked,
         summary: shared.summary,
         ready: shared.ready,
     });
@@ -309,6 +318,7 @@ impl Shared {
         &self,
         arguments: &ClusterArguments,
         client: &kube::Client,
+        questions: Questions,
         leadership: &Leadership,
         tasks: &mut JoinSet<()>,
         stop: &CancellationToken,
@@ -329,7 +339,7 @@ impl Shared {
             config_namespace: arguments.config_namespace.clone(),
         };
         let serving = webhook::Serving::default();
-        let router = webhook::router(settings, self.metrics.clone());
+        let router = webhook::router(settings, questions, self.metrics.clone());
         tasks.spawn(webhook::serve(address, router, serving.clone(), stop.clone()).await?);
         let (roots, bundle) = watch::channel(None);
         self.admits.send_replace(false);

@@ -1,8 +1,8 @@
 mod finding;
 mod yaml;
 
-use weft_crds::{Object, corpus::Scene};
-use weft_engine::{lint::lint, problem::Severity};
+use weft_crds::{Object, corpus::Scene, judge};
+use weft_engine::problem::Severity;
 
 use crate::{
     command::Lint,
@@ -17,7 +17,7 @@ use finding::{Finding, findings};
 pub(crate) fn run(arguments: &Lint) -> Result<(String, Outcome), Failure> {
     let scene = Scene::read(&arguments.filename)?;
     let mut problems = scene.problems.clone();
-    problems.extend(lint(scene.documents.values()));
+    problems.extend(judge::findings(scene.documents.values()));
     let findings = findings(problems, &scene.objects);
     let outcome = if findings
         .iter()

@@ -23,17 +23,17 @@ pub(super) fn lower(world: &World, name: &Name, lowered: &mut Lowered) {
     }
     let mut listeners = Vec::new();
     for (at, listener) in facts.listeners.iter().enumerate() {
-        if !listener.protocol.eq_ignore_ascii_case("HTTP") {
+        let Some(tls) = ends_tls(listener) else {
             lowered.problem(
                 Severity::Error,
                 Code::UnenforceableOnProtocol,
                 &ObjectRef::new(Kind::Gateway, &*name.0, &*name.1),
                 format!("spec.listeners[{at}].protocol"),
                 format!("`{}` is not served", listener.protocol),
-                "use HTTP",
+                "use HTTP, or HTTPS with tls.mode: Terminate",
             );
             continue;
-        }
+        };
         let mut claims = Claims::default();
         let mut http = Vec::new();
         for (route, facts) in &routes {
@@ -56,6 +56,7 @@ pub(super) fn lower(world: &World, name: &Name, lowered: &mut Lowered) {
         listeners.push(GatewayListener {
             name: listener.name.clone(),
             port: listener.port,
+            tls,
             hostname: listener.hostname.clone(),
             http,
         });
@@ -70,6 +71,16 @@ pub(super) fn lower(world: &World, name: &Name, lowered: &mut Lowered) {
         DocumentName::Gateway(name.0.clone(), name.1.clone()),
         Document::Gateway(document),
     ));
+}
+
+/// Whether the listener ends TLS; `None`: it cannot be served.
+fn ends_tls(listener: &object::GatewayListener) -> Option<bool> {
+    let mode = listener.tls.as_ref().and_then(|tls| tls.mode.as_deref());
+    match &*listener.protocol {
+        "HTTP" => Some(false),
+        "HTTPS" if mode.is_none_or(|mode| mode == "Terminate") => Some(true),
+        _ => None,
+    }
 }
 
 /// Whether a parent reference means this listener.

@@ -201,8 +201,8 @@ fn only_the_root_namespace_speaks_for_the_mesh() {
     assert_eq!(
         problems(&world),
         [
-            "TargetNotFound AuthPolicy shop/mine spec.targetRefs[0].kind",
-            "TargetNotFound MeshPolicy shop/mine spec.targetRefs[0].kind",
+            "Invalid AuthPolicy shop/mine spec.targetRefs[0].kind",
+            "Invalid MeshPolicy shop/mine spec.targetRefs[0].kind",
         ]
     );
 }

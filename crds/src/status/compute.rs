@@ -156,18 +156,15 @@ fn refusal(problems: &[Problem], codes: &[Code], good: &'static str, message: &s
     }
 }
 
+/// What is worth knowing of an object that is as it should be.
 fn warning(problems: &[Problem]) -> Option<&Problem> {
-    problems
-        .iter()
-        .find(|problem| problem.code == Code::Overridden)
+    [Code::Overridden, Code::OutsideMesh]
+        .into_iter()
+        .find_map(|code| problems.iter().find(|problem| problem.code == code))
 }
 
 fn said(problem: &Problem) -> String {
-    let place = match &*problem.field {
-        "" => String::new(),
-        field => format!("{field}: "),
-    };
-    clipped(&format!("{place}{}; {}", problem.message, problem.fix))
+    clipped(&problem.said())
 }
 
 pub(super) fn clipped(text: &str) -> String {
@@ -188,6 +185,7 @@ fn reason(code: Code) -> &'static str {
         Code::Unreachable => "Unreachable",
         Code::Shadowed => "Shadowed",
         Code::TooWide => "TooWide",
+        Code::OutsideMesh => "OutsideMesh",
     }
 }
 

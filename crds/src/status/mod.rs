@@ -3,6 +3,9 @@
 mod compute;
 mod programmed;
 
+/// What Gateways are told.
+mod gateway;
+
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use compute::{Input, compute};
+pub use gateway::{GatewayStatus, ListenerStatus, RouteKind};
 pub use programmed::{Laggard, NAMED, Programmed, Reach};
 
 /// The status of all three kinds.

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::facts::Name;
 
 /// Service accounts that exist or that a Pod names.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Accounts {
     known: BTreeMap<Name, Known>,
     version: u64,
 }
 
 /// Why an account is known.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Known {
     /// Pods that name it.
     pods: usize,

@@ -87,6 +87,7 @@ pub(crate) struct PodFacts {
 /// A Gateway of class `weft`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct GatewayFacts {
+    pub(crate) generation: i64,
     pub(crate) listeners: Vec<GatewayListener>,
 }
 

@@ -19,7 +19,7 @@ use crate::{
     object::{Kind, ObjectRef},
 };
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Inventory {
     pub(crate) services: BTreeMap<Name, ServiceFacts>,
     pub(crate) slices: BTreeMap<Name, SliceFacts>,
@@ -78,6 +78,17 @@ impl Inventory {
             .into_iter()
             .flatten()
             .filter_map(|slice| self.slices.get(&(service.0.clone(), slice.clone())))
+    }
+
+    /// The pods of a namespace.
+    pub(crate) fn pods_in<'w>(
+        &'w self,
+        namespace: &str,
+    ) -> impl Iterator<Item = (&'w Name, &'w PodFacts)> + use<'w> {
+        let namespace = namespace.to_owned();
+        self.pods
+            .range((namespace.clone(), String::new())..)
+            .take_while(move |((of, _), _)| *of == namespace)
     }
 
     /// The names of the Services of a namespace.
@@ -240,6 +251,14 @@ impl World {
             if let Some(left) = left {
                 self.inventory.accounts.unnamed(left);
             }
+        }
+        // Policies that select it say that it is outside the mesh.
+        let outside = |facts: &Option<PodFacts>| {
+            let outside = facts.as_ref().filter(|facts| !facts.meshed);
+            outside.map(|facts| facts.labels.clone())
+        };
+        if outside(&old) != outside(&facts) && self.has_policies(&name.0) {
+            self.dirty.insert(Key::Inbound(name.0.clone()));
         }
         match facts {
             Some(facts) => self.inventory.pods.insert(name.clone(), facts),

@@ -8,7 +8,7 @@ use std::{
 
 use super::facts::Labels;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct LabelStore {
     known: BTreeSet<Labels>,
     /// Sets that were asked for since the last sweep.

@@ -5,6 +5,7 @@
 //! object only what documents are made from is kept.
 
 mod accounts;
+mod excerpt;
 mod facts;
 mod index;
 mod labels;
@@ -13,6 +14,7 @@ mod read;
 mod settings;
 
 mod inventory;
+mod outside;
 mod own;
 mod queries;
 mod report;
@@ -88,7 +90,7 @@ pub struct Report {
 }
 
 /// Every input at one instant.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     settings: Settings,
     dirty: BTreeSet<Key>,
@@ -151,6 +153,7 @@ impl World {
             Object::Gateway(object) => {
                 let ours = object.spec.gateway_class_name == "weft";
                 let facts = ours.then(|| GatewayFacts {
+                    generation: object.metadata.generation.unwrap_or_default(),
                     listeners: object.spec.listeners.clone(),
                 });
                 self.put_gateway(&name, facts);

@@ -115,7 +115,7 @@ impl World {
     }
 
     /// Moves an object in the indexes from what it was to what it is, and dirties both.
-    fn retrace(&mut self, reference: &ObjectRef, before: Trace) {
+    pub(super) fn retrace(&mut self, reference: &ObjectRef, before: Trace) {
         let after = self.trace(reference);
         let attached = (
             reference.kind,

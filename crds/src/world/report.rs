@@ -100,6 +100,11 @@ impl World {
             }
             _ => return None,
         }
+        match reference.kind {
+            Kind::AuthPolicy => self.outside_auth(&name, findings),
+            Kind::MeshPolicy => self.outside_mesh(&name, findings),
+            _ => {}
+        }
         report.problems.extend(problems);
         Some(report)
     }
@@ -224,11 +229,11 @@ impl World {
         let root = &self.settings.root_namespace;
         let found = namespace == root;
         if !found {
-            missing(
-                &format!("spec.targetRefs[{at}].kind"),
+            // Nothing that may yet be created makes it right.
+            findings.invalid(
+                format!("spec.targetRefs[{at}].kind"),
                 format!("only a policy in {root} speaks for the whole mesh"),
-                &format!("move it to {root}, or target the Namespace"),
-                findings,
+                format!("move it to {root}, or target the Namespace"),
             );
         }
         let ancestor = AncestorRef {
@@ -268,11 +273,10 @@ fn namespace_target(
 ) -> (AncestorRef, bool) {
     let found = wanted.is_none_or(|wanted| wanted == own);
     if !found {
-        missing(
-            &format!("spec.targetRefs[{at}].name"),
+        findings.invalid(
+            format!("spec.targetRefs[{at}].name"),
             format!("a policy in {own} speaks for no other namespace"),
             "leave name out, or put the policy into that namespace",
-            findings,
         );
     }
     let ancestor = AncestorRef {

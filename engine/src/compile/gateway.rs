@@ -24,6 +24,8 @@ pub struct CompiledListener {
     pub name: String,
     /// The port it listens on.
     pub port: u16,
+    /// Whether it ends TLS.
+    pub tls: bool,
     /// Only requests to these hosts are routed; `None`: the listener's hostname is invalid, and
     /// none is.
     pub(crate) host: Option<HostPattern>,
@@ -48,6 +50,7 @@ impl CompiledGateway {
             .map(|listener| CompiledListener {
                 name: listener.name.clone(),
                 port: listener.port,
+                tls: listener.tls,
                 host: host(
                     listener,
                     &mut Findings::new("Gateway", &object, &mut problems),

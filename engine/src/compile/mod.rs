@@ -46,6 +46,10 @@ mod gateway;
 mod inbound;
 mod service;
 
+/// What a proxy would find wrong with a document.
+mod check;
+
+pub use check::check;
 pub use gateway::{CompiledGateway, CompiledListener};
 pub use header_changes::CompiledHeaderChanges;
 pub use inbound::CompiledInbound;

@@ -27,6 +27,9 @@ pub struct GatewayListener {
     pub name: String,
     /// The port it listens on.
     pub port: u16,
+    /// Whether it ends TLS; its certificate is given to the proxy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
     /// Hosts it serves, exact or `*.suffix`; `None`: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,

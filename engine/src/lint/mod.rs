@@ -5,14 +5,15 @@
 mod authorization;
 mod cover;
 mod routes;
+mod subsets;
 
 use crate::{
     documents::{AuthorizationPolicy, Document, InboundDocument, MeshDocument},
     problem::Problem,
 };
 
-/// Unreachable, shadowed, conflicting and too-wide rules. Sorted; each finding once, however
-/// many documents carry the rule.
+/// Unreachable, shadowed, conflicting and too-wide rules, and subsets that nothing is in.
+/// Sorted; each finding once, however many documents carry the rule.
 pub fn lint<'d>(documents: impl IntoIterator<Item = &'d Document>) -> Vec<Problem> {
     let documents: Vec<_> = documents.into_iter().collect();
     let nothing = MeshDocument::default();
@@ -24,6 +25,7 @@ pub fn lint<'d>(documents: impl IntoIterator<Item = &'d Document>) -> Vec<Proble
         })
         .unwrap_or(&nothing);
     let mut problems = Vec::new();
+    subsets::lint(&documents, &mut problems);
     for document in documents {
         match document {
             Document::Service(service) => {

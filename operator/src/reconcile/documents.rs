@@ -9,12 +9,12 @@ use tokio::{
 };
 use weft_crds::{Key, Lowered, World, lower};
 use weft_engine::{
+    compile::check,
     documents::{DocumentName, Envelope},
     problem::Problem,
 };
 
 use super::{
-    check::check,
     due::Due,
     writing::{Done, Step, Written, publish},
 };

@@ -7,16 +7,18 @@
 
 /// Who needs an identity.
 mod accounts;
-/// What a proxy would find wrong with a document.
-mod check;
 /// From a dirty key to stored documents.
 mod documents;
 /// What waits, once each, by time.
 mod due;
+/// What Gateways are told.
+mod gateways;
 /// What proxies say that they have active.
 mod hearing;
 /// What is wrong, by where it was found.
 mod problems;
+/// What others ask the owner of the world.
+mod questions;
 /// From problems to what users are told.
 mod statuses;
 /// Writing the documents of one key.
@@ -51,8 +53,10 @@ use crate::{
 use accounts::Accounts;
 pub use accounts::Joining;
 use documents::Documents;
+use gateways::Gateways;
 use hearing::Hearing;
 use problems::Problems;
+pub use questions::{Question, Questions, questions};
 use statuses::{Knowledge, Statuses};
 
 /// Changes that are taken in a row before the work that they cause is begun.
@@ -100,6 +104,8 @@ pub struct Parts<P, W> {
     pub authority: watch::Receiver<Option<Arc<Authority>>>,
     /// What proxies tell; `None`: they are not asked.
     pub reports: Option<mpsc::Receiver<Told>>,
+    /// Who asks what an object would mean; answered by every replica, whichever leads.
+    pub questions: mpsc::Receiver<Question>,
     /// Told once the first full lowering is written.
     pub summary: watch::Sender<Option<Summary>>,
     /// Told when this operator is of use: the leader when its first full lowering is written,
@@ -113,12 +119,14 @@ pub struct Reconciler<P, W> {
     documents: Documents<P>,
     statuses: Statuses<W>,
     hearing: Hearing,
+    gateways: Gateways<W>,
     problems: Problems,
     accounts: Accounts,
     accounts_due: Option<Instant>,
     leadership: Leadership,
     metrics: Metrics,
     authority: watch::Receiver<Option<Arc<Authority>>>,
+    questions: mpsc::Receiver<Question>,
     summary: watch::Sender<Option<Summary>>,
     ready: watch::Sender<bool>,
     complete: bool,
@@ -138,6 +146,11 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                 parts.leadership.clone(),
                 parts.metrics.clone(),
             ),
+            gateways: Gateways::new(
+                parts.statuses.clone(),
+                parts.leadership.clone(),
+                parts.metrics.clone(),
+            ),
             statuses: Statuses::new(
                 parts.statuses,
                 parts.stored_statuses,
@@ -151,6 +164,7 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
             leadership: parts.leadership,
             metrics: parts.metrics,
             authority: parts.authority,
+            questions: parts.questions,
             summary: parts.summary,
             ready: parts.ready,
             complete: false,
@@ -176,7 +190,14 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                     }
                     self.metrics.queue_depth.set(changes.len() as i64);
                 }
-                Some(key) = self.documents.finish() => self.name_objects_of(&key),
+                Some(question) = self.questions.recv() => {
+                    question.answer(self.complete.then_some(&self.world));
+                }
+                Some(key) = self.documents.finish() => {
+                    self.gateways.mark(&key);
+                    self.name_objects_of(&key);
+                }
+                () = self.gateways.finish() => {}
                 () = self.statuses.finish() => {}
                 told = self.hearing.next() => {
                     self.hearing.take(told, &self.world);
@@ -192,6 +213,7 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
         }
         self.documents.drain().await;
         self.statuses.drain().await;
+        self.gateways.drain().await;
     }
 
     fn wake(&self) -> Instant {
@@ -204,6 +226,7 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                 self.documents.next(),
                 self.statuses.next(),
                 self.hearing.wake(),
+                self.gateways.next(),
             ] {
                 wake = wake.min(at.unwrap_or(wake));
             }
@@ -224,6 +247,8 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                             .saw(&reference, serde_json::from_value(status).ok());
                     }
                     self.statuses.mark(reference);
+                } else if reference.kind == Kind::Gateway {
+                    self.gateways.saw(&reference, status);
                 }
                 self.world.apply(*object);
             }
@@ -236,6 +261,8 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                 }
                 if reference.kind.is_own() {
                     self.statuses.gone(&reference);
+                } else if reference.kind == Kind::Gateway {
+                    self.gateways.gone(&reference);
                 }
             }
             Change::Unreadable { object, problem } => {
@@ -294,12 +321,15 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
         for lowered in self.documents.advance(&self.world) {
             let concerned = self.problems.found(&lowered.key, lowered.problems);
             self.name_objects(concerned);
+            self.gateways.mark(&lowered.key);
             if lowered.settled {
                 self.name_objects_of(&lowered.key);
             }
         }
         self.hear();
         let documents = &self.documents;
+        self.gateways
+            .advance(&self.world, |key| documents.is_pending(key));
         self.statuses.advance(&Knowledge {
             world: &self.world,
             problems: &self.problems,
@@ -355,6 +385,7 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
             self.documents.stand_down();
             self.statuses.stand_down();
             self.hearing.end();
+            self.gateways.stand_down();
         }
     }
 

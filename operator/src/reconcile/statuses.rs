@@ -408,6 +408,7 @@ fn file_status(problems: &[Problem]) -> Option<Status> {
     }))
 }
 
-fn now() -> String {
+/// RFC 3339 in UTC with seconds.
+pub(super) fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

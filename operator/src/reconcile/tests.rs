@@ -3,6 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use weft_crds::Key;
 use weft_engine::{
+    compile::check,
     documents::{
         AuthAction, AuthRule, AuthorizationPolicy, Document, InboundDocument, PolicyMode, RuleTo,
         Selector,
@@ -10,7 +11,7 @@ use weft_engine::{
     problem::{Code, Problem, Severity},
 };
 
-use super::{check::check, due::Due, problems::Problems};
+use super::{due::Due, problems::Problems};
 
 fn problem(object: &str) -> Problem {
     Problem {

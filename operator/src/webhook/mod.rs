@@ -1,9 +1,10 @@
 //! What the API server asks before it stores an object, over HTTPS.
 //!
 //! `/inject`: a pod of a meshed namespace gets its proxy; a pod that cannot have one as it is, is
-//! refused. `/validate`: one of our own objects that could not be enforced is refused, with the
-//! reason that its status would give later. Both look at nothing but the question, so that every
-//! replica answers, also one that has just started and one that does not lead.
+//! refused. `/validate`: one of our own objects is lowered with the world of this replica; what
+//! could not be enforced is refused, what looks unmeant is warned of, in the words of `weft lint`.
+//! Every replica answers, also one that does not lead, and one that has just started: it judges
+//! the object alone. No answer changes anything, so a dry run is asked about as all else.
 
 /// What the API server verifies it by.
 mod bundle;
@@ -29,9 +30,17 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use kube::core::{DynamicObject, admission::AdmissionReview};
+use kube::core::{
+    DynamicObject,
+    admission::{AdmissionRequest, AdmissionResponse, AdmissionReview},
+};
+use serde::de::DeserializeOwned;
 
-use crate::metrics::{Admission, Metrics};
+use crate::{
+    metrics::{Admission, Metrics},
+    reconcile::Questions,
+};
+use validation::Judge;
 
 pub use bundle::keep as keep_bundle;
 pub use certificate::{Serving, keep as keep_certificate};
@@ -44,58 +53,55 @@ const MOST_BYTES: usize = 8 << 20;
 #[derive(Clone)]
 struct Answers {
     settings: Arc<weft_inject::Settings>,
+    judge: Judge,
     metrics: Metrics,
 }
 
 /// The two webhooks.
-pub fn router(settings: weft_inject::Settings, metrics: Metrics) -> Router {
+pub fn router(settings: weft_inject::Settings, questions: Questions, metrics: Metrics) -> Router {
     Router::new()
         .route("/inject", post(inject))
         .route("/validate", post(validate))
         .layer(DefaultBodyLimit::max(MOST_BYTES))
         .with_state(Answers {
             settings: Arc::new(settings),
+            judge: Judge::new(questions),
             metrics,
         })
 }
 
 async fn inject(State(answers): State<Answers>, body: Bytes) -> Response {
-    let settings = answers.settings.clone();
-    answers.reply("inject", serde_json::from_slice(&body), |request| {
-        injection::answer(request, &settings)
-    })
+    let answer = match read(&body) {
+        Ok(request) => Ok(injection::answer(&request, &answers.settings)),
+        Err(why) => Err(why),
+    };
+    answers.reply("inject", answer)
 }
 
 async fn validate(State(answers): State<Answers>, body: Bytes) -> Response {
-    answers.reply(
-        "validate",
-        serde_json::from_slice(&body),
-        validation::answer,
-    )
+    let answer = match read(&body) {
+        Ok(request) => Ok(answers.judge.answer(&request).await),
+        Err(why) => Err(why),
+    };
+    answers.reply("validate", answer)
 }
 
 /// An answer, and how it counts.
-type Answer = (kube::core::admission::AdmissionResponse, &'static str);
+type Answer = (AdmissionResponse, &'static str);
+
+/// The question, or why it is none.
+fn read<T: DeserializeOwned + kube::Resource>(body: &[u8]) -> Result<AdmissionRequest<T>, String> {
+    let review: AdmissionReview<T> =
+        serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    review
+        .try_into()
+        .map_err(|_| "there is no request".to_owned())
+}
 
 impl Answers {
-    fn reply<T: kube::Resource>(
-        &self,
-        webhook: &'static str,
-        review: Result<AdmissionReview<T>, serde_json::Error>,
-        answer: impl FnOnce(&kube::core::admission::AdmissionRequest<T>) -> Answer,
-    ) -> Response {
-        let request = review
-            .map_err(|error| error.to_string())
-            .and_then(|review| {
-                review
-                    .try_into()
-                    .map_err(|_| "there is no request".to_owned())
-            });
-        let (reply, result) = match request {
-            Ok(request) => {
-                let (response, result) = answer(&request);
-                (Ok(response.into_review()), result)
-            }
+    fn reply(&self, webhook: &'static str, answer: Result<Answer, String>) -> Response {
+        let (reply, result) = match answer {
+            Ok((response, result)) => (Ok(response.into_review()), result),
             Err(why) => (Err(why), "not_understood"),
         };
         self.metrics

@@ -4,9 +4,10 @@ use kube::core::{
     admission::{AdmissionResponse, AdmissionReview},
 };
 use serde_json::{Value, json};
+use weft_crds::{Object, Settings, World};
 
-use super::{Answers, injection, validation};
-use crate::metrics::Metrics;
+use super::{Answers, Judge, injection};
+use crate::{metrics::Metrics, reconcile::questions};
 
 fn review(object: &Value, old: Option<&Value>) -> Value {
     json!({
@@ -27,10 +28,29 @@ fn review(object: &Value, old: Option<&Value>) -> Value {
     })
 }
 
-fn validated(object: &Value, old: Option<&Value>) -> (AdmissionResponse, &'static str) {
+/// Judges with a world; `None`: with one that is not complete.
+fn judge(world: Option<World>) -> Judge {
+    let (asking, mut asked) = questions();
+    tokio::spawn(async move {
+        while let Some(question) = asked.recv().await {
+            question.answer(world.as_ref());
+        }
+    });
+    Judge::new(asking)
+}
+
+async fn validated_in(
+    world: Option<World>,
+    object: &Value,
+    old: Option<&Value>,
+) -> (AdmissionResponse, &'static str) {
     let review: AdmissionReview<DynamicObject> =
         serde_json::from_value(review(object, old)).unwrap();
-    validation::answer(&review.try_into().unwrap())
+    judge(world).answer(&review.try_into().unwrap()).await
+}
+
+async fn validated(object: &Value, old: Option<&Value>) -> (AdmissionResponse, &'static str) {
+    validated_in(None, object, old).await
 }
 
 fn injected(object: &Value) -> (AdmissionResponse, &'static str) {
@@ -102,15 +122,15 @@ fn route(pattern: &str) -> Value {
     })
 }
 
-#[test]
-fn an_object_that_could_not_be_enforced_is_refused_and_the_field_named() {
-    let (response, result) = validated(&route("/a[0-9]+"), None);
+#[tokio::test]
+async fn an_object_that_could_not_be_enforced_is_refused_and_the_field_named() {
+    let (response, result) = validated(&route("/a[0-9]+"), None).await;
     assert_eq!(
         (response.allowed, result),
         (true, "allowed"),
         "{response:?}"
     );
-    let (response, result) = validated(&route("/a["), None);
+    let (response, result) = validated(&route("/a["), None).await;
     assert_eq!((response.allowed, result), (false, "refused"));
     let message = &response.result.message;
     assert!(
@@ -119,19 +139,76 @@ fn an_object_that_could_not_be_enforced_is_refused_and_the_field_named() {
     );
 }
 
-#[test]
-fn what_was_stored_before_may_be_labelled_and_deleted() {
+fn world(objects: &[Value]) -> World {
+    let mut world = World::new(Settings::default());
+    for object in objects {
+        world.apply(Object::from_manifest(object).unwrap().unwrap());
+    }
+    world
+}
+
+fn service(name: &str, protocol: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"selector": {"app": name}, "ports": [{"name": protocol, "port": 9080}]},
+    })
+}
+
+#[tokio::test]
+async fn an_object_is_judged_with_what_else_is_there() {
+    // A route to nowhere is stored, with a word about it.
+    let (response, result) = validated_in(Some(world(&[])), &route("/a"), None).await;
+    assert_eq!((response.allowed, result), (true, "warned"));
+    let warnings = response.warnings.unwrap();
+    assert!(
+        warnings.iter().any(|warning| warning
+            .starts_with("spec.parentRefs[0]: there is no Service shop/reviews; create it")),
+        "{warnings:?}"
+    );
+    let there = world(&[service("reviews", "http")]);
+    let (response, result) = validated_in(Some(there), &route("/a"), None).await;
+    assert_eq!((result, response.warnings), ("allowed", None));
+    // The port carries no HTTP: nothing that it says could be done.
+    let there = world(&[service("reviews", "tcp")]);
+    let (response, result) = validated_in(Some(there), &route("/a"), None).await;
+    assert_eq!((response.allowed, result), (false, "refused"));
+    let message = &response.result.message;
+    assert!(
+        message.contains("spec.http: no port of the Service"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn what_the_world_s_owner_does_not_answer_in_time_is_stored_with_a_word_about_it() {
+    let (asking, _asked) = questions();
+    let object = route("/a");
+    let review: AdmissionReview<DynamicObject> =
+        serde_json::from_value(review(&object, None)).unwrap();
+    let judge = Judge::new(asking);
+    let started = std::time::Instant::now();
+    let (response, result) = judge.answer(&review.try_into().unwrap()).await;
+    assert_eq!((response.allowed, result), (true, "late"));
+    assert!(response.warnings.unwrap()[0].contains("not judged in time"));
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn what_was_stored_before_may_be_labelled_and_deleted() {
     let bad = route("/a[");
     let mut labelled = bad.clone();
     labelled["metadata"]["labels"] = json!({"a": "b"});
-    let (response, result) = validated(&labelled, Some(&bad));
+    let (response, result) = validated(&labelled, Some(&bad)).await;
     assert_eq!((response.allowed, result), (true, "warned"));
     assert!(!response.warnings.unwrap().is_empty());
     let mut dying = bad.clone();
     dying["metadata"]["deletionTimestamp"] = json!("2024-01-01T00:00:00Z");
-    assert!(validated(&dying, Some(&route("/a"))).0.allowed);
+    let (response, _) = validated(&dying, Some(&route("/a"))).await;
+    assert!(response.allowed);
     // A change for the worse is refused also there.
-    assert!(!validated(&bad, Some(&route("/a"))).0.allowed);
+    let (response, _) = validated(&bad, Some(&route("/a"))).await;
+    assert!(!response.allowed);
 }
 
 #[tokio::test]
@@ -139,6 +216,7 @@ async fn what_is_no_question_is_answered_with_400_and_counted() {
     let metrics = Metrics::new();
     let answers = Answers {
         settings: Default::default(),
+        judge: judge(None),
         metrics: metrics.clone(),
     };
     for body in [

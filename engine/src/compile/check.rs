@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
-use weft_engine::{
-    compile::{CompiledGateway, CompiledInbound, CompiledService},
+use super::{CompiledGateway, CompiledInbound, CompiledService};
+use crate::{
     documents::{
         AuthorizationPolicy, Document, InboundDocument, MeshDocument, Selector, ServiceDocument,
     },
@@ -14,7 +14,7 @@ use weft_engine::{
 ///
 /// A document with findings is published all the same: what cannot be enforced in it fails
 /// closed in every proxy, and the rest of it serves.
-pub(super) fn check(document: &Document) -> Vec<Problem> {
+pub fn check(document: &Document) -> Vec<Problem> {
     match document {
         Document::Service(service) => check_service(service),
         Document::Inbound(inbound) => check_policies(&inbound.authorization),
