@@ -114,6 +114,15 @@ pub struct Bootstrap {
         requires = "gateway"
     )]
     pub gateway_bind: Vec<GatewayBind>,
+    /// `listener=DIR`: the certificate (tls.crt, tls.key) that a listener of protocol HTTPS shows.
+    /// Repeatable; read again as it is rotated.
+    #[arg(
+        long,
+        env = "WEFT_GATEWAY_CERTIFICATE",
+        value_delimiter = ',',
+        requires = "gateway"
+    )]
+    pub gateway_certificate: Vec<GatewayCertificate>,
 
     /// Metrics and readiness.
     #[arg(long, env = "WEFT_METRICS")]
@@ -161,6 +170,15 @@ pub struct GatewayBind {
     pub listen: SocketAddr,
     /// The listener's name.
     pub listener: String,
+}
+
+/// Where a listener's certificate is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayCertificate {
+    /// The listener's name.
+    pub listener: String,
+    /// The directory of tls.crt and tls.key.
+    pub directory: PathBuf,
 }
 
 impl Bootstrap {
@@ -255,6 +273,21 @@ impl FromStr for GatewayBind {
         Ok(Self {
             listen: listen.parse().map_err(|_| error())?,
             listener: listener.to_owned(),
+        })
+    }
+}
+
+impl FromStr for GatewayCertificate {
+    type Err = FlagError;
+
+    fn from_str(text: &str) -> Result<Self, FlagError> {
+        let (listener, directory) = text.split_once('=').ok_or(FlagError {
+            expected: "listener=DIR",
+            example: "https=/etc/weft/certificate",
+        })?;
+        Ok(Self {
+            listener: listener.to_owned(),
+            directory: directory.into(),
         })
     }
 }

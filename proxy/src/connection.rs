@@ -82,6 +82,8 @@ pub struct ConnectionInfo {
     pub target: Target,
     /// `None` in plaintext.
     pub tls: Option<MeshTls>,
+    /// Whether a client outside the mesh came by TLS that ends at this gateway.
+    pub secure: bool,
     /// What refuses every request on this connection, where something does: plaintext HTTP on a
     /// Strict port is answered with 403 and the name of the policy instead of a bare close.
     pub refuse: Option<Arc<str>>,

@@ -22,7 +22,7 @@ use crate::{
     bootstrap::Bootstrap,
     config::{ApiError, ApiFeed, ApiServer, ConfigStore, DirFeed, Keeper, LastGood},
     drain::Drain,
-    identity::{IdentityStore, Reloader},
+    identity::{IdentityStore, Reloader, ServingCertificates},
     listen::{self, Door, ListenError},
     observe::{AccessLog, Metrics, Recorder, families::ACCESS_LOG_DROPPED},
     report::Reporter,
@@ -78,6 +78,9 @@ async fn control_thread(
         AccessLog::start(&bootstrap.access_log, dropped).map_err(StartError::AccessLog)?;
 
     let identity = start_identity(&bootstrap, &recorder);
+    let directories = bootstrap.gateway_certificate.iter();
+    let directories = directories.map(|own| (own.listener.clone(), own.directory.clone()));
+    let certificates = ServingCertificates::start(directories.collect(), &recorder);
     let config = start_config(&bootstrap, &recorder)?;
     if let Some(address) = bootstrap.metrics {
         let listener = listener(address)?;
@@ -121,7 +124,7 @@ async fn control_thread(
 
     tokio::select! {
         () = drain.started() => return Ok(()),
-        () = until_loaded(&bootstrap, &config, &identity) => {}
+        () = until_loaded(&bootstrap, &config, &identity, &certificates) => {}
     }
     // Every socket stands before any worker runs: a port that is taken is an error of the
     // start, with nothing half open behind it.
@@ -143,6 +146,7 @@ async fn control_thread(
                 bootstrap: bootstrap.clone(),
                 config: config.clone(),
                 identity: identity.clone(),
+                certificates: certificates.clone(),
                 metrics: metrics.recorder(),
                 access_log: access_log.clone(),
                 drain: drain.clone(),
@@ -224,13 +228,19 @@ fn start_config(bootstrap: &Bootstrap, recorder: &Recorder) -> Result<ConfigStor
 
 /// Resolves once everything is there that traffic needs; says every few seconds what is
 /// missing.
-async fn until_loaded(bootstrap: &Bootstrap, config: &ConfigStore, identity: &IdentityStore) {
+async fn until_loaded(
+    bootstrap: &Bootstrap,
+    config: &ConfigStore,
+    identity: &IdentityStore,
+    certificates: &ServingCertificates,
+) {
     let needs_identity = bootstrap.identity_dir.is_some();
     let begin = Instant::now();
     let mut said = Duration::ZERO;
     loop {
         let has_identity = !needs_identity || identity.active().is_some();
-        if has_identity && config.is_complete() {
+        let has_certificates = certificates.are_loaded();
+        if has_identity && has_certificates && config.is_complete() {
             return;
         }
         if begin.elapsed() >= said + Duration::from_secs(5) {
@@ -238,6 +248,7 @@ async fn until_loaded(bootstrap: &Bootstrap, config: &ConfigStore, identity: &Id
             tracing::warn!(
                 config = config.is_complete(),
                 identity = has_identity,
+                certificates = has_certificates,
                 "waiting for config and identity; check that the operator runs"
             );
         }
@@ -284,6 +295,7 @@ struct WorkerParts {
     bootstrap: Arc<Bootstrap>,
     config: ConfigStore,
     identity: IdentityStore,
+    certificates: ServingCertificates,
     metrics: Recorder,
     access_log: AccessLog,
     drain: Drain,
@@ -311,7 +323,7 @@ impl WorkerParts {
             self.id,
             self.bootstrap,
             self.config,
-            self.identity,
+            (self.identity, self.certificates),
             self.metrics,
             self.access_log,
             self.drain,

@@ -9,7 +9,7 @@ use crate::{
     bootstrap::Bootstrap,
     config::ConfigStore,
     drain::Drain,
-    identity::IdentityStore,
+    identity::{IdentityStore, ServingCertificates},
     observe::{AccessLog, Recorder},
     upstream::Upstreams,
 };
@@ -29,6 +29,8 @@ pub struct Worker {
     pub config: ConfigStore,
     /// Certificates.
     pub identity: IdentityStore,
+    /// What a gateway's listeners show to clients outside the mesh.
+    pub certificates: ServingCertificates,
     /// This core's metrics.
     pub metrics: Recorder,
     /// The access log.
@@ -45,7 +47,7 @@ impl Worker {
         id: usize,
         bootstrap: Arc<Bootstrap>,
         config: ConfigStore,
-        identity: IdentityStore,
+        (identity, certificates): (IdentityStore, ServingCertificates),
         metrics: Recorder,
         access_log: AccessLog,
         drain: Drain,
@@ -57,6 +59,7 @@ impl Worker {
             bootstrap,
             config,
             identity,
+            certificates,
             metrics,
             access_log,
             drain,

@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// How often it is asked whether an optional kind is served by now.
-const ASK_AGAIN: Duration = Duration::from_secs(30);
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The kinds that are watched: six of Kubernetes' own (Gateway among them), three of ours, and
 /// the ConfigMaps that we wrote.

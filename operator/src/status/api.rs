@@ -4,8 +4,12 @@ use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams},
 };
+use serde::Serialize;
 use serde_json::json;
-use weft_crds::{ObjectRef, status::Status};
+use weft_crds::{
+    ObjectRef,
+    status::{GatewayStatus, Status},
+};
 
 use super::{StatusError, StatusWriter};
 use crate::{publish::FIELD_MANAGER, source::resource_of};
@@ -27,8 +31,8 @@ impl StatusApi {
     }
 }
 
-impl StatusWriter for StatusApi {
-    async fn write(&self, object: &ObjectRef, status: &Status) -> Result<(), StatusError> {
+impl StatusApi {
+    async fn put(&self, object: &ObjectRef, status: &impl Serialize) -> Result<(), StatusError> {
         let resource = resource_of(object.kind);
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &object.namespace, &resource);
@@ -54,6 +58,20 @@ impl StatusWriter for StatusApi {
                 seconds: CALL_TIMEOUT.as_secs(),
             }),
         }
+    }
+}
+
+impl StatusWriter for StatusApi {
+    async fn write(&self, object: &ObjectRef, status: &Status) -> Result<(), StatusError> {
+        self.put(object, status).await
+    }
+
+    async fn write_gateway(
+        &self,
+        gateway: &ObjectRef,
+        status: &GatewayStatus,
+    ) -> Result<(), StatusError> {
+        self.put(gateway, status).await
     }
 
     async fn remove(&self, _object: &ObjectRef) -> Result<(), StatusError> {

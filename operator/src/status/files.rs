@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use weft_crds::{Kind, ObjectRef, status::Status};
+use serde::Serialize;
+use weft_crds::{
+    Kind, ObjectRef,
+    status::{GatewayStatus, Status},
+};
 
 use super::{StatusError, StatusWriter};
 use crate::publish::replace;
@@ -56,7 +60,7 @@ impl StatusFiles {
         Ok(statuses)
     }
 
-    async fn put(&self, name: String, status: Option<&Status>) -> Result<(), StatusError> {
+    async fn put(&self, name: String, status: Option<&impl Serialize>) -> Result<(), StatusError> {
         let path = self.directory.join(name);
         let at = path.clone();
         let text = status.map(|status| serde_json::to_string_pretty(status).unwrap_or_default());
@@ -80,7 +84,15 @@ impl StatusWriter for StatusFiles {
     }
 
     async fn remove(&self, object: &ObjectRef) -> Result<(), StatusError> {
-        self.put(name_of(object), None).await
+        self.put(name_of(object), None::<&Status>).await
+    }
+
+    async fn write_gateway(
+        &self,
+        gateway: &ObjectRef,
+        status: &GatewayStatus,
+    ) -> Result<(), StatusError> {
+        self.put(name_of(gateway), Some(status)).await
     }
 
     async fn write_file(&self, file: &str, status: Option<&Status>) -> Result<(), StatusError> {

@@ -2,14 +2,20 @@
 
 /// Statuses in the objects themselves.
 mod api;
+/// GatewayClasses that name this controller.
+mod classes;
 /// Statuses as files.
 mod files;
 /// When a status is told.
 mod pace;
 
-use weft_crds::{ObjectRef, status::Status};
+use weft_crds::{
+    ObjectRef,
+    status::{GatewayStatus, Status},
+};
 
 pub use api::StatusApi;
+pub use classes::accept_classes;
 pub use files::StatusFiles;
 pub use pace::{Pace, waits_for_proxies};
 
@@ -24,6 +30,13 @@ pub trait StatusWriter: Clone + Send + Sync + 'static {
 
     /// The object is gone: its status goes too.
     fn remove(&self, object: &ObjectRef) -> impl Future<Output = Result<(), StatusError>> + Send;
+
+    /// Tells a Gateway's status.
+    fn write_gateway(
+        &self,
+        gateway: &ObjectRef,
+        status: &GatewayStatus,
+    ) -> impl Future<Output = Result<(), StatusError>> + Send;
 
     /// Tells what is wrong with a manifest file; no problem: it was mended.
     fn write_file(

@@ -19,12 +19,13 @@ pub(super) fn local_reply(
     let mut response = match &rule.action {
         CompiledAction::Forward => return Ok(None),
         CompiledAction::Redirect(redirect) => {
-            let port = match scope {
-                Scope::Outbound(port) => port.port,
-                Scope::Gateway(listener) => listener.port,
-                Scope::Inbound(_, port) => port,
+            let (scheme, port) = match scope {
+                Scope::Outbound(port) => ("http", port.port),
+                Scope::Gateway(listener) if listener.tls => ("https", listener.port),
+                Scope::Gateway(listener) => ("http", listener.port),
+                Scope::Inbound(_, port) => ("http", port),
             };
-            let location = decision.location("http", authority, port);
+            let location = decision.location(scheme, authority, port);
             let location = location
                 .and_then(|location| HeaderValue::try_from(location).ok())
                 .ok_or(Refusal::NoBackend("invalid_redirect"))?;

@@ -5,6 +5,7 @@ mod handshake;
 mod load;
 mod peer;
 mod reload;
+mod serving;
 mod store;
 mod verify;
 
@@ -13,4 +14,5 @@ pub use handshake::{HandshakeError, accept_mesh};
 pub use load::IdentityError;
 pub use peer::{PeerError, peer_identity};
 pub use reload::Reloader;
+pub use serving::{CertificateError, ServingCertificates};
 pub use store::{Identity, IdentityStore};

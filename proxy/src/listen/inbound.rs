@@ -60,6 +60,7 @@ fn info(
         original_destination,
         target,
         tls: None,
+        secure: false,
         refuse: None,
         accepted: Instant::now(),
     }

@@ -107,6 +107,7 @@ fn info(accepted: &Accepted, dialled: Option<SocketAddr>, target: Target) -> Con
         original_destination: dialled,
         target,
         tls: None,
+        secure: false,
         refuse: None,
         accepted: Instant::now(),
     }

@@ -164,6 +164,7 @@ impl Site {
             namespace: "edge".to_owned(),
             name: "public".to_owned(),
             listeners: vec![GatewayListener {
+                tls: false,
                 name: "http".to_owned(),
                 port: 80,
                 hostname: None,

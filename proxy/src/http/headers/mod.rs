@@ -243,7 +243,8 @@ pub(super) fn announce(headers: &mut HeaderMap, connection: &ConnectionInfo) {
     match connection.direction {
         Direction::Gateway => {
             append_address(headers, connection.peer.ip());
-            headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+            let scheme = if connection.secure { "https" } else { "http" };
+            headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
         }
         Direction::Outbound => {
             if !headers.contains_key(FORWARDED_PROTO) {
