@@ -1,6 +1,8 @@
 //! The webhooks against a real API server: what a user creates comes back with a proxy, or is
 //! refused with a reason, and what is asked of nobody stays possible.
 
+mod judgement;
+mod offline;
 mod stage;
 
 use std::{collections::BTreeSet, sync::Mutex};
@@ -63,6 +65,8 @@ async fn webhooks_put_proxies_into_pods_and_refuse_what_could_not_be_enforced() 
     pods_get_their_proxy(&stage).await;
     the_certificate_rotates(&stage).await;
     pods_stay_outside(&stage).await;
+    offline::offline_makes_the_same_pods(&stage).await;
+    judgement::objects_are_judged_in_the_words_of_lint(&stage).await;
     own_objects_are_judged(&stage).await;
     the_bundle_comes_back(&stage).await;
     stage.stop_operator();

@@ -83,7 +83,7 @@ impl Stage {
             .unwrap();
         let metrics = free_port();
         let log = self.log();
-        let mut command = Command::new(binary());
+        let mut command = Command::new(program("weft-operator"));
         command
             .arg("cluster")
             .arg(format!("--webhook=127.0.0.1:{}", self.port))
@@ -229,13 +229,13 @@ async fn ask(url: &str) -> Option<u16> {
 }
 
 /// Cargo puts test executables into `deps/`, beside which the binaries stand.
-fn binary() -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let directory = test.parent().and_then(Path::parent).unwrap();
-    let path = directory.join("weft-operator");
+    let path = directory.join(name);
     assert!(
         path.is_file(),
-        "{} is not built; run `cargo build -p weft-operator` first (`make test` does)",
+        "{} is not built; run `cargo build -p weft-operator -p weft-cli` first (`make test` does)",
         path.display()
     );
     path

@@ -18,11 +18,16 @@ impl<'a> Caller<'a> {
     /// Creates it; [`Stage::rolled_out`] waits for it.
     pub(crate) async fn create(stage: &'a Stage, namespace: &str, name: &str) -> Told<Self> {
         stage.apply(&manifest(namespace, name)).await?;
-        Ok(Self {
+        Ok(Self::of(stage, namespace, name))
+    }
+
+    /// A Deployment that is there, with a container of the client image called `caller`.
+    pub(crate) fn of(stage: &'a Stage, namespace: &str, name: &str) -> Self {
+        Self {
             stage,
             namespace: namespace.to_owned(),
             name: name.to_owned(),
-        })
+        }
     }
 
     /// `GET url`.
@@ -33,6 +38,21 @@ impl<'a> Caller<'a> {
     /// `GET url` with headers, each `name: value`.
     pub(crate) async fn get_with(&self, url: &str, headers: &[&str]) -> Told<Answer> {
         let mut args = vec!["get", url];
+        for header in headers {
+            args.extend(["-H", header]);
+        }
+        let printed = self.exec(&args).await?;
+        serde_json::from_str(&printed).map_err(|error| format!("{error}: {printed}"))
+    }
+
+    /// `GET url` over TLS, trusting one certificate.
+    pub(crate) async fn get_securely(
+        &self,
+        url: &str,
+        root: &str,
+        headers: &[&str],
+    ) -> Told<Answer> {
+        let mut args = vec!["get", url, "--root", root];
         for header in headers {
             args.extend(["-H", header]);
         }

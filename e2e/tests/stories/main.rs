@@ -10,9 +10,12 @@ mod caller;
 mod canary;
 mod failure;
 mod figures;
+mod gateway;
+mod injection;
 mod install;
 mod jobs;
 mod outage;
+mod probes;
 mod rollout;
 mod rotation;
 mod stage;
@@ -60,6 +63,11 @@ const STORIES: &[Story] = stories![
     canary::a_shift_under_load_fails_no_request,
     jobs::jobs_with_a_proxy_complete,
     starts::no_early_connection_fails_in_a_hundred_starts,
+    probes::every_kind_works_under_strict_mutual_tls,
+    injection::what_a_pod_excludes_is_not_captured,
+    injection::what_is_left_alone_is_reported,
+    injection::the_proxy_outlives_the_application,
+    gateway::requests_from_outside_reach_services_by_mutual_tls,
     tcp::a_server_that_speaks_first_is_reached_by_mutual_tls,
     rollout::restarting_and_scaling_under_load_fails_no_request,
     rollout::twenty_rollouts_lose_no_unary_request,

@@ -114,6 +114,13 @@ impl Stage {
         Ok(())
     }
 
+    /// [`Self::apply`]; gives what the API server had to say about it.
+    pub(crate) async fn apply_and_listen(&self, manifest: &str) -> Told<String> {
+        let args = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        let printed = self.kubectl().run_with_input(&args, manifest).await;
+        Ok(printed.map_err(text)?.stderr)
+    }
+
     /// A namespace of the story's own, in the mesh or outside. It goes with the story.
     pub(crate) async fn namespace(&self, name: &str, meshed: bool) -> Told {
         self.goes_with_the_story(name);

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_millis(900);
 const ENOUGH: Duration = Duration::from_millis(700);
 
 /// Somebody who applies a Service and its route in one go is asked about the route before our
-/// watch has seen the Service: what is missing is looked for once more.
+/// watch has seen the Service: what is missing, or not as it should be, is looked at once more.
 const LOOK_AGAIN: Duration = Duration::from_millis(150);
 
 /// Objects that are judged at the same time: judging is work, and those who wait give up.
@@ -101,10 +101,11 @@ impl Judge {
     /// With the world; `None` where that is not complete yet.
     async fn judge(&self, object: Object, started: Instant) -> Option<Judgement> {
         let judgement = self.judge_once(object.clone(), started).await?;
-        let is_missing = |problem: &Problem| {
-            matches!(problem.code, Code::TargetNotFound | Code::BackendNotFound)
+        let may_pass = |problem: &Problem| {
+            let is_missing = matches!(problem.code, Code::TargetNotFound | Code::BackendNotFound);
+            is_missing || judge::refuses(problem)
         };
-        if !judgement.problems.iter().any(is_missing) {
+        if !judgement.problems.iter().any(may_pass) {
             return Some(judgement);
         }
         sleep(LOOK_AGAIN).await;

@@ -17,9 +17,13 @@ use std::{
 
 use clap::{Parser, Subcommand, value_parser};
 use serde_json::{Value, json};
+use weft_e2e::probed::{self, Addresses};
 
 /// One call takes no longer.
 const CALL: Duration = Duration::from_secs(10);
+
+/// What an application does between SIGTERM and its last call.
+const BEFORE_THE_LAST_CALL: Duration = Duration::from_secs(2);
 
 #[derive(Parser)]
 #[command(version, about = "Calls services from a pod")]
@@ -31,7 +35,17 @@ struct Args {
 #[derive(Subcommand)]
 enum Verb {
     /// Be a pod's main process until SIGTERM
-    Stay,
+    Stay {
+        /// Call this after SIGTERM, print what came back, and only then end
+        #[arg(long)]
+        last_call: Option<String>,
+        /// Answer probes meanwhile
+        #[command(flatten)]
+        addresses: Addresses,
+        /// Answer them as an application that is not well
+        #[arg(long)]
+        unwell: bool,
+    },
     /// One request; prints status, headers and body
     Get {
         #[command(flatten)]
@@ -81,7 +95,14 @@ enum Verb {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Args::parse().command {
-        Verb::Stay => stay().await,
+        Verb::Stay {
+            last_call,
+            addresses,
+            unwell,
+        } => match probed::serve(&addresses, !unwell).await {
+            Ok(()) => stay(last_call).await,
+            Err(error) => Err(error),
+        },
         Verb::Get { call, fail } => unary::once(call, fail).await,
         Verb::Load {
             call,
@@ -136,8 +157,15 @@ fn now() -> u64 {
     since.map_or(0, millis)
 }
 
-async fn stay() -> std::io::Result<bool> {
+async fn stay(last_call: Option<String>) -> std::io::Result<bool> {
     use tokio::signal::unix::{SignalKind, signal};
     signal(SignalKind::terminate())?.recv().await;
-    Ok(true)
+    match last_call {
+        // As an application that has something to put in order before it ends.
+        Some(url) => {
+            tokio::time::sleep(BEFORE_THE_LAST_CALL).await;
+            unary::once(unary::Call::get(url), false).await
+        }
+        None => Ok(true),
+    }
 }

@@ -11,7 +11,7 @@ use hyper_util::{
 };
 use serde_json::{Map, Value, json};
 use tonic::transport::Endpoint;
-use weft_e2e::bookstore::ratings::RatingsClient;
+use weft_e2e::{bookstore::ratings::RatingsClient, secure};
 
 use super::{CALL, say};
 
@@ -26,6 +26,9 @@ pub(super) struct Call {
     /// `name: value`; may be given more than once
     #[arg(short = 'H', long = "header")]
     headers: Vec<String>,
+    /// The certificate to trust, as PEM; for an https URL
+    #[arg(long)]
+    root: Option<String>,
     /// HTTP's; all but GET send a body
     #[arg(short = 'X', long, default_value = "GET")]
     method: http::Method,
@@ -45,6 +48,16 @@ pub(super) fn ratings(authority: &str) -> io::Result<RatingsClient> {
 }
 
 impl Call {
+    /// `GET url`.
+    pub(super) fn get(url: String) -> Self {
+        Self {
+            url,
+            headers: Vec::new(),
+            root: None,
+            method: http::Method::GET,
+        }
+    }
+
     pub(super) fn caller(&self) -> io::Result<Caller> {
         Ok(match self.url.strip_prefix("grpc://") {
             Some(authority) => Caller::Grpc(ratings(authority)?),
@@ -104,9 +117,13 @@ async fn http(client: &Client<HttpConnector, Full<Bytes>>, call: &Call) -> Resul
         _ => Bytes::from_static(b"{}"),
     };
     let request = request.body(Full::new(body)).map_err(|e| e.to_string())?;
-    let response = client.request(request).await.map_err(|error| {
+    let response = match &call.root {
+        Some(root) => secure::send(request, root).await,
+        None => client.request(request).await.map_err(Into::into),
+    };
+    let response = response.map_err(|error| {
         let mut text = error.to_string();
-        let mut source = std::error::Error::source(&error);
+        let mut source = error.source();
         while let Some(cause) = source {
             text = format!("{text}: {cause}");
             source = cause.source();
