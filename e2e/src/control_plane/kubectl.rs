@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    process::{Child, Command},
+    time::timeout,
+};
 
 use super::Error;
 
@@ -54,6 +58,32 @@ impl Kubectl {
         &self.binary
     }
 
+    fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(args)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", &self.home)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Starts kubectl for what it prints over time. It ends with the child, or by itself.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn watch<A: AsRef<OsStr>>(&self, args: &[A]) -> Result<Child, Error> {
+        self.command(args)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|source| Error::Files {
+                path: self.binary.clone(),
+                source,
+            })
+    }
+
     /// Runs kubectl and returns what it printed. Warnings of the API server follow in
     /// [`Printed::stderr`].
     ///
@@ -82,14 +112,10 @@ impl Kubectl {
             stderr,
         };
         let broken = |error: std::io::Error| failed("not run".to_owned(), error.to_string());
-        let mut child = Command::new(&self.binary)
-            .args(args)
-            .env("KUBECONFIG", &self.kubeconfig)
-            .env("HOME", &self.home)
+        let mut child = self
+            .command(args)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .map_err(broken)?;
         let stdin = child.stdin.take();

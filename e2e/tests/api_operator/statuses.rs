@@ -141,6 +141,45 @@ async fn kubectl_wait_ends_when_an_object_is_ready() {
     );
 }
 
+#[tokio::test]
+async fn kubectl_wait_is_not_taken_in_by_what_was_true_of_an_older_generation() {
+    let stage = Stage::enter("stale").await;
+    let mut operator = Operator::lead(&stage, "stale-operator").await;
+    stage.route("watched", "reviews", "before").await;
+    let wait = async |timeout: &str| {
+        let timeout = format!("--timeout={timeout}");
+        let condition = "--for=condition=Programmed";
+        let args = [
+            "-n",
+            "stale",
+            "wait",
+            condition,
+            &timeout,
+            "virtualroute/watched",
+        ];
+        stage.plane.kubectl().run(&args).await
+    };
+    wait("15s").await.unwrap();
+
+    // Nobody looks at the next generation: what stands is still true, of the last one.
+    operator.stop();
+    stage.route("watched", "reviews", "after").await;
+    let object = stage.of_kind("VirtualRoute").get("watched").await.unwrap();
+    let programmed = condition(&object.data["status"], "Programmed");
+    assert_eq!(programmed["status"], "True", "{programmed}");
+    let waited = wait("2s").await;
+    assert!(waited.is_err(), "{waited:?}");
+
+    let _operator = Operator::lead(&stage, "stale-second").await;
+    wait("15s").await.unwrap();
+    let object = stage.of_kind("VirtualRoute").get("watched").await.unwrap();
+    let programmed = condition(&object.data["status"], "Programmed");
+    assert_eq!(
+        programmed["observedGeneration"].as_i64(),
+        object.metadata.generation
+    );
+}
+
 /// What every status holds, whatever it says.
 fn assert_well_formed(object: &DynamicObject) {
     let name = full_name(object);

@@ -30,6 +30,34 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// As [`Self::create`], in a pod that shows its processes to the caller, which may signal them.
+    pub(crate) async fn create_with_power_over_its_proxy(
+        stage: &'a Stage,
+        namespace: &str,
+        name: &str,
+    ) -> Told<Self> {
+        let manifest = manifest(namespace, name)
+            .replace(
+                "      containers:\n",
+                "      shareProcessNamespace: true\n      containers:\n",
+            )
+            .replace(
+                "        args: [stay]\n",
+                "        args: [stay]\n        securityContext: {runAsUser: 0}\n",
+            );
+        stage.apply(&manifest).await?;
+        Ok(Self {
+            stage,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// Sends its own proxy a signal: `stop` or `cont`.
+    pub(crate) async fn signal_proxy(&self, signal: &str) -> Told {
+        self.exec(&["signal", signal, "weft-proxy"]).await.map(drop)
+    }
+
     /// `GET url`.
     pub(crate) async fn get(&self, url: &str) -> Told<Answer> {
         self.get_with(url, &[]).await

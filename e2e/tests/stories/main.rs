@@ -16,6 +16,8 @@ mod install;
 mod jobs;
 mod outage;
 mod probes;
+mod programmed;
+mod progress;
 mod rollout;
 mod rotation;
 mod stage;
@@ -61,6 +63,7 @@ const STORIES: &[Story] = stories![
     bookstore::unchanged_services_call_each_other_by_mutual_tls,
     access::a_denied_caller_learns_the_rule_and_finds_no_way_around,
     canary::a_shift_under_load_fails_no_request,
+    programmed::a_proxy_that_does_not_follow_is_waited_for_and_named,
     jobs::jobs_with_a_proxy_complete,
     starts::no_early_connection_fails_in_a_hundred_starts,
     probes::every_kind_works_under_strict_mutual_tls,

@@ -70,7 +70,8 @@ impl Stage {
         self.why_not.take()
     }
 
-    fn kubectl(&self) -> Kubectl {
+    /// kubectl, for what ends within [`BOUND`].
+    pub(crate) fn kubectl(&self) -> Kubectl {
         self.cluster.kubectl().clone().within(BOUND)
     }
 

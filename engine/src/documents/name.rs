@@ -25,6 +25,14 @@ pub enum DocumentName {
     Gateway(String, String),
 }
 
+impl DocumentName {
+    /// Whether proxies take their time to report it: where pods come and go it changes all the
+    /// time, and hardly any status asks for it.
+    pub fn is_told_late(&self) -> bool {
+        matches!(self, Self::Endpoints(..) | Self::Index(_))
+    }
+}
+
 /// A string that names no document.
 #[derive(Debug, thiserror::Error)]
 #[error(

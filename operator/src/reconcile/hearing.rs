@@ -128,7 +128,7 @@ impl Hearing {
             match self.board.take(&from.namespace, report, Instant::now()) {
                 Ok(news) => {
                     self.news.extend(news);
-                    Answer::Taken
+                    Answer::Taken(self.board.heartbeat())
                 }
                 Err(refusal) => Answer::Refused(refusal),
             }

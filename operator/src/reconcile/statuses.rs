@@ -279,15 +279,16 @@ impl<W: StatusWriter> Statuses<W> {
             .stored
             .get(object)
             .filter(|stands| stands.observed_generation == Some(generation));
-        match stands.map(|stands| (stands, &stands.proxies)) {
-            Some((stands, _)) if waits_for_proxies(stands) => None,
-            Some((_, Some(counts))) => Some(Programmed::Reached(Reach {
-                active: usize::try_from(counts.active).unwrap_or(0),
-                total: usize::try_from(counts.total).unwrap_or(0),
-                waiting: Vec::new(),
-            })),
-            _ => Some(Programmed::Unheard),
-        }
+        let Some(stands) = stands else {
+            return Some(Programmed::Unheard);
+        };
+        let counts = stands.proxies.as_ref();
+        let counts = counts.filter(|_| !waits_for_proxies(stands))?;
+        Some(Programmed::Reached(Reach {
+            active: usize::try_from(counts.active).unwrap_or(0),
+            total: usize::try_from(counts.total).unwrap_or(0),
+            waiting: Vec::new(),
+        }))
     }
 
     /// Whether how far an object's proxies are is news to whoever reads its status.

@@ -1,6 +1,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -74,6 +75,8 @@ struct Proxy {
     boot: String,
     sequence: u64,
     heard: Instant,
+    /// How long it may be silent.
+    patience: Duration,
     documents: BTreeSet<Arc<DocumentName>>,
 }
 
@@ -109,6 +112,12 @@ impl Board {
     /// How many proxies report.
     pub fn proxies(&self) -> usize {
         self.proxies.len()
+    }
+
+    /// How often a proxy is to say something.
+    pub fn heartbeat(&self) -> Duration {
+        let thousands = u32::try_from(self.proxies.len() / 1000).unwrap_or(u32::MAX);
+        HEARTBEAT * thousands.clamp(1, 20)
     }
 
     /// A document has this content now; `None`: it was withdrawn.
@@ -196,16 +205,19 @@ impl Board {
                     .collect()
             }
         };
+        let heartbeat = self.heartbeat();
         let entry = self.proxies.entry(proxy.clone());
         let entry = entry.or_insert_with(|| Proxy {
             boot: String::new(),
             sequence: 0,
             heard: now,
+            patience: Duration::ZERO,
             documents: BTreeSet::new(),
         });
         entry.boot = report.boot;
         entry.sequence = report.sequence;
         entry.heard = now;
+        entry.patience = heartbeat * MISSED;
         for name in gone {
             if let Some(name) = self.drop_document(&proxy, &name) {
                 changed.push(name);
@@ -257,8 +269,8 @@ impl Board {
                     known.documents.insert(name.clone());
                 }
             }
-            // A first load is no measure of how fast changes arrive.
-            Some(before) if before.digest != digest => {
+            // A first load is no measure of how fast changes arrive, and endpoints are told late.
+            Some(before) if before.digest != digest && !name.is_told_late() => {
                 if let Some(newest) = newest {
                     let lag = now.saturating_duration_since(newest.published);
                     self.metrics.activation_seconds.observe(lag.as_secs_f64());
@@ -314,7 +326,7 @@ impl Board {
         let silent: Vec<_> = self
             .proxies
             .iter()
-            .filter(|(_, known)| now.saturating_duration_since(known.heard) > HEARTBEAT * MISSED)
+            .filter(|(_, known)| now.saturating_duration_since(known.heard) > known.patience)
             .map(|(proxy, _)| proxy.clone())
             .collect();
         let mut changed = Vec::new();

@@ -31,14 +31,15 @@ use crate::{
 
 pub use board::{Board, Refusal};
 
-/// How often a proxy says something, news or not.
+/// How often a proxy says something, news or not; less often where there are more than a thousand,
+/// so that heartbeats alone are some thirty a second at most.
 pub const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Heartbeats that a proxy may miss before it is no longer counted.
 pub const MISSED: u32 = 3;
 
-/// Reports that wait for the owner of the world; more are answered with 503.
-const QUEUE: usize = 256;
+/// Reports that wait for the owner of the world.
+const QUEUE: usize = 64;
 
 /// A report on its way to the owner of the world.
 #[derive(Debug)]
@@ -54,8 +55,8 @@ pub struct Told {
 /// What becomes of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It was taken.
-    Taken,
+    /// It was taken, and the next is expected within this.
+    Taken(Duration),
     /// It could not be taken.
     Refused(Refusal),
     /// This operator does not lead.

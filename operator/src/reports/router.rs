@@ -14,7 +14,7 @@ use tokio::{
 };
 use weft_engine::report::{PATH, Report, Taken};
 
-use super::{Answer, HEARTBEAT, Refusal, Told};
+use super::{Answer, Refusal, Told};
 use crate::{
     identity::Account,
     metrics::{Metrics, ReportResult},
@@ -68,7 +68,7 @@ impl Door {
                 (StatusCode::SERVICE_UNAVAILABLE, BUSY).into_response(),
             )
         };
-        let Ok(_slot) = self.slots.try_acquire() else {
+        let Ok(Ok(_slot)) = timeout(PATIENCE, self.slots.acquire()).await else {
             return busy();
         };
         let body = match timeout(PATIENCE, axum::body::to_bytes(body, MOST_BYTES)).await {
@@ -96,11 +96,12 @@ impl Door {
             report,
             answer,
         };
-        if self.reports.try_send(told).is_err() {
-            return busy();
-        }
-        match timeout(PATIENCE, answered).await {
-            Ok(Ok(answer)) => reply(answer),
+        let exchange = async {
+            self.reports.send(told).await.ok()?;
+            answered.await.ok()
+        };
+        match timeout(PATIENCE, exchange).await {
+            Ok(Some(answer)) => reply(answer),
             _ => busy(),
         }
     }
@@ -108,9 +109,9 @@ impl Door {
 
 fn reply(answer: Answer) -> (&'static str, Response) {
     match answer {
-        Answer::Taken => {
+        Answer::Taken(heartbeat) => {
             let taken = Taken {
-                heartbeat_seconds: HEARTBEAT.as_secs(),
+                heartbeat_seconds: heartbeat.as_secs(),
             };
             ("taken", Json(taken).into_response())
         }

@@ -28,6 +28,17 @@ pub(super) fn snapshot(active: BTreeMap<DocumentName, ActiveDocument>) -> Snapsh
         .collect()
 }
 
+/// What there is to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Nothing.
+    None,
+    /// Something that is told with the next report, within seconds.
+    Late,
+    /// Something that a status waits for.
+    Pressing,
+}
+
 /// What the operator knows of us, as far as it said so.
 #[derive(Debug, Default)]
 pub(super) struct Thread {
@@ -63,9 +74,24 @@ impl Thread {
         report
     }
 
-    /// Whether there is anything that was not told.
-    pub(super) fn has_news(&self, now: &Snapshot) -> bool {
-        self.taken.as_ref().is_none_or(|(_, taken)| taken != now)
+    /// What there is to tell.
+    pub(super) fn news(&self, now: &Snapshot) -> News {
+        let Some((_, taken)) = &self.taken else {
+            return News::Pressing;
+        };
+        let news = now
+            .iter()
+            .filter(|(name, active)| taken.get(*name) != Some(*active))
+            .map(|(name, _)| name)
+            .chain(taken.keys().filter(|name| !now.contains_key(*name)));
+        let mut kind = News::None;
+        for name in news {
+            if !name.is_told_late() {
+                return News::Pressing;
+            }
+            kind = News::Late;
+        }
+        kind
     }
 
     /// The last report was taken.

@@ -4,7 +4,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use weft_engine::{documents::ReportTo, report::Report};
 
 use super::{
-    difference::{Snapshot, Thread, snapshot},
+    difference::{News, Snapshot, Thread, snapshot},
     line::{Line, LineError},
 };
 use crate::{
@@ -16,6 +16,9 @@ use crate::{
 
 /// How long swaps are gathered: a change is often a few documents in a row.
 const GATHER: Duration = Duration::from_millis(10);
+
+/// How long news may wait that no status waits for.
+const LATE: Duration = Duration::from_secs(2);
 
 /// How long a connection is kept after the last news.
 const LINGER: Duration = Duration::from_secs(10);
@@ -86,22 +89,34 @@ impl Reporter {
         let mut changes = self.config.changes();
         // The next heartbeat or, after a failure, attempt.
         let mut due = Instant::now();
+        // Before that, a new leader is left to the others.
+        let mut turn = due;
         loop {
             changes.borrow_and_update();
             if let Some(pause) = self.meet() {
-                due = Instant::now() + pause;
+                turn = Instant::now() + pause;
+                due = turn;
             }
             let is_due = Instant::now() >= due;
+            let mut gather = GATHER;
             if self.to.is_some() && (is_due || self.failures == 0) {
+                let began = Instant::now();
                 let now = snapshot(self.config.active());
-                if is_due || self.thread.has_news(&now) {
+                match self.thread.news(&now) {
+                    News::Pressing => due = began.max(turn),
+                    News::Late => due = due.min(began + LATE),
+                    News::None => {}
+                }
+                // Looking costs a tenth of the time at most, however much is active.
+                gather = gather.max(began.elapsed() * 10);
+                if Instant::now() >= due {
                     due = Instant::now() + self.tell(now).await;
                 }
             }
             let linger = Instant::now() + LINGER;
             tokio::select! {
                 changed = changes.changed() => match changed {
-                    Ok(()) => sleep(GATHER).await,
+                    Ok(()) => sleep(gather).await,
                     // The config ends with the process.
                     Err(_) => return,
                 },

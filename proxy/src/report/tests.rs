@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use weft_engine::{documents::DocumentName, report::Active};
 
-use super::difference::{Snapshot, Thread, snapshot};
+use super::difference::{News, Snapshot, Thread, snapshot};
 use crate::config::ActiveDocument;
 
 fn service(name: &str) -> DocumentName {
@@ -27,10 +27,10 @@ fn first_everything_is_told_and_then_what_changed() {
     let report = thread.next("pod", "boot", &now);
     assert_eq!((report.base, report.active.len()), (None, 2));
     thread.took(now.clone());
-    assert!(!thread.has_news(&now));
+    assert_eq!(thread.news(&now), News::None);
 
     let now = active(&[("reviews", "2"), ("details", "1")]);
-    assert!(thread.has_news(&now));
+    assert_eq!(thread.news(&now), News::Pressing);
     let report = thread.next("pod", "boot", &now);
     assert_eq!((report.base, report.sequence), (Some(1), 2));
     let changed: Vec<_> = report.active.keys().cloned().collect();
@@ -39,6 +39,20 @@ fn first_everything_is_told_and_then_what_changed() {
         report.gone.into_iter().collect::<Vec<_>>(),
         [service("ratings")]
     );
+}
+
+#[test]
+fn endpoints_that_come_and_go_are_no_pressing_news() {
+    let mut thread = Thread::default();
+    let before = active(&[("reviews", "1")]);
+    thread.next("pod", "boot", &before);
+    thread.took(before.clone());
+    let mut now = before;
+    let endpoints = DocumentName::Endpoints("shop".to_owned(), "reviews".to_owned(), 0);
+    now.insert(endpoints, Active::default());
+    assert_eq!(thread.news(&now), News::Late);
+    now.extend(active(&[("reviews", "2")]));
+    assert_eq!(thread.news(&now), News::Pressing);
 }
 
 #[test]
@@ -62,7 +76,7 @@ fn who_lost_the_thread_is_told_everything() {
     thread.next("pod", "boot", &now);
     thread.took(now.clone());
     thread.lose();
-    assert!(thread.has_news(&now));
+    assert_eq!(thread.news(&now), News::Pressing);
     let report = thread.next("pod", "boot", &now);
     assert_eq!((report.base, report.active), (None, now));
 }
@@ -80,7 +94,7 @@ fn a_refusal_is_news_and_its_text_is_bounded() {
     let mut thread = Thread::default();
     thread.next("pod", "boot", &before);
     thread.took(before);
-    assert!(thread.has_news(&after));
+    assert_eq!(thread.news(&after), News::Pressing);
     let told = after.values().next().and_then(|a| a.rejected.as_ref());
     assert_eq!(told.map(|why| why.chars().count()), Some(300));
 }

@@ -4,6 +4,8 @@
 mod hold;
 /// Calls at a steady rate.
 mod load;
+/// To other processes of the pod.
+mod signal;
 /// A greeting and echoes.
 mod tcp;
 /// One call, over HTTP or gRPC.
@@ -90,6 +92,13 @@ enum Verb {
         /// host:port
         address: String,
     },
+    /// Signals processes of this pod by name, where it shares its process namespace
+    Signal {
+        /// What they get
+        signal: signal::Stop,
+        /// As in /proc/PID/comm
+        process: String,
+    },
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -130,6 +139,7 @@ async fn main() -> ExitCode {
             say(&answer);
             Ok(true)
         }
+        Verb::Signal { signal, process } => signal::send(signal, &process),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -7,7 +7,7 @@ use weft_engine::{
     report::{Active, Report},
 };
 
-use super::{Board, HEARTBEAT, MISSED, Refusal};
+use super::super::{Board, HEARTBEAT, MISSED, Refusal};
 use crate::metrics::Metrics;
 
 fn service() -> DocumentName {
