@@ -36,8 +36,9 @@ fmt: ## format the code
 	$(CARGO) fmt --all
 
 .PHONY: crds
-crds: ## regenerate config/crd from the types in crds/
+crds: ## regenerate config/crd from the types in crds/, and the chart that holds it
 	CARGO_TERM_QUIET=true $(CARGO) run -p weft-crds --bin weft-crdgen
+	$(MAKE) --no-print-directory chart
 
 .PHONY: chart
 chart: ## regenerate the Helm chart, config/chart, from the manifests in config/

@@ -214,7 +214,10 @@ pub fn find_or_build(tool: Tool) -> Result<PathBuf, Error> {
         return Ok(path);
     }
     let cache = Cache::open()?;
-    match cache.lookup(tool) {
+    if let Some(path) = cache.lookup(tool) {
+        return Ok(path);
+    }
+    match on_path(tool) {
         Some(path) => Ok(path),
         None => build::build(tool, &cache),
     }
@@ -225,6 +228,18 @@ pub fn find_or_build(tool: Tool) -> Result<PathBuf, Error> {
 pub fn available(tool: Tool) -> bool {
     in_assets(tool, env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from)).is_some()
         || Cache::open().is_ok_and(|cache| cache.lookup(tool).is_some())
+}
+
+/// Of Helm the one that users have is as good as ours: it is their client. The others are pinned,
+/// because what they serve is what is tested against.
+fn on_path(tool: Tool) -> Option<PathBuf> {
+    if tool != Tool::Helm {
+        return None;
+    }
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|folder| folder.join(tool.name()))
+        .find(|path| path.is_file())
 }
 
 /// An empty variable counts as unset, and a folder without the tool as no folder: envtest's own

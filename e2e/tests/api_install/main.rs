@@ -13,8 +13,11 @@ mod again;
 /// What stays when the mesh goes.
 mod uninstalling;
 
-/// The control plane under PodSecurity `restricted`.
+/// What PodSecurity says of the control plane, and of pods of the mesh.
 mod pod_security;
+
+/// What Argo CD is told.
+mod gitops;
 
 /// Rights, all of them.
 mod rights;

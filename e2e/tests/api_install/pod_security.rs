@@ -38,6 +38,51 @@ async fn the_control_plane_and_the_gateway_run_in_namespaces_that_enforce_restri
     }
 }
 
+/// As docs/install.md says it.
+#[tokio::test]
+async fn a_pod_of_the_mesh_needs_a_privileged_namespace_for_its_init_container_alone() {
+    let stage = Stage::enter().await;
+    for level in ["privileged", "baseline", "restricted"] {
+        let labels = [("pod-security.kubernetes.io/enforce", level)];
+        stage.plane.create_namespace(level, &labels).await.unwrap();
+    }
+    let mut pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "asked"},
+        "spec": {
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [{
+                "name": "app", "image": "app",
+                "securityContext": {
+                    "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+                },
+            }],
+        },
+    });
+    weft_inject::inject_manifest(&mut pod, &weft_inject::Settings::default()).unwrap();
+    let mut in_namespace = async |level: &str, pod: &Value| {
+        let mut pod = pod.clone();
+        pod["metadata"]["namespace"] = json!(level);
+        ask(&stage, &pod).await
+    };
+    assert_eq!(in_namespace("privileged", &pod).await, Ok(()));
+    for level in ["baseline", "restricted"] {
+        let refused = in_namespace(level, &pod).await.unwrap_err();
+        assert!(
+            refused.contains("NET_ADMIN") && refused.contains("weft-init"),
+            "{level}: {refused}"
+        );
+        assert!(!refused.contains("\"weft-proxy\""), "{level}: {refused}");
+    }
+    // The proxy keeps to `restricted`.
+    let init = pod["spec"]["initContainers"].as_array_mut().unwrap();
+    init.retain(|container| container["name"] == "weft-proxy");
+    assert_eq!(init.len(), 1);
+    assert_eq!(in_namespace("restricted", &pod).await, Ok(()));
+}
+
 fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
     objects
         .iter()
