@@ -71,12 +71,16 @@ async fn upgrade(stage: &Stage) -> Told {
         .apply(&weft_install::to_yaml(&objects).map_err(text)?)
         .await?;
     stage.rolled_out("weft-system").await?;
-    let after = operators(stage).await?;
-    ensure!(
-        !after.is_empty() && !after.lines().any(|pod| before.contains(pod)),
-        "the operators were not replaced: {before} {after}"
-    );
-    Ok(())
+    // The last of the old ones may still be ending.
+    eventually("every operator is a new one", async || {
+        let after = operators(stage).await?;
+        ensure!(
+            !after.is_empty() && !after.lines().any(|pod| before.contains(pod)),
+            "{before} became {after}"
+        );
+        Ok(())
+    })
+    .await
 }
 
 async fn uninstall(stage: &Stage) -> Told {
