@@ -62,7 +62,7 @@ async fn a_pod_of_the_mesh_needs_a_privileged_namespace_for_its_init_container_a
         },
     });
     weft_inject::inject_manifest(&mut pod, &weft_inject::Settings::default()).unwrap();
-    let mut in_namespace = async |level: &str, pod: &Value| {
+    let in_namespace = async |level: &str, pod: &Value| {
         let mut pod = pod.clone();
         pod["metadata"]["namespace"] = json!(level);
         ask(&stage, &pod).await
