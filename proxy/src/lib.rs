@@ -37,6 +37,9 @@ pub mod drain;
 /// Metrics and the access log.
 pub mod observe;
 
+/// Memory that only the start needed.
+mod resident;
+
 /// What one core owns.
 pub mod worker;
 

@@ -26,6 +26,7 @@ use crate::{
     listen::{self, Door, ListenError},
     observe::{AccessLog, Metrics, Recorder, families::ACCESS_LOG_DROPPED},
     report::Reporter,
+    resident,
     worker::Worker,
 };
 
@@ -53,6 +54,9 @@ pub enum StartError {
     #[error("--config-api: {0}")]
     Api(#[from] ApiError),
 }
+
+/// After this, what only the start needed is given back.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Runs the proxy to the end of its drain. `log_filter` is what `/logging` calls.
 pub fn run(mut bootstrap: Bootstrap, log_filter: LogFilter) -> Result<(), StartError> {
@@ -159,7 +163,13 @@ async fn control_thread(
     tracing::info!(workers = count, listeners = doors.len(), "ready");
     announce(count, doors.len());
 
-    drain.started().await;
+    tokio::select! {
+        () = drain.started() => {}
+        () = tokio::time::sleep(SETTLED) => {
+            resident::release_code();
+            drain.started().await;
+        }
+    }
     let left = wait_for_connections(&drain, bootstrap.drain_timeout).await;
     tracing::info!(connections_cut = left, "drained");
     access_log.flush();

@@ -124,7 +124,8 @@ impl ConfigStore {
             return Some(view);
         }
         let document = DocumentName::Service(namespace.to_owned(), name.to_owned());
-        self.load(&document, || self.get(namespace, name)).await
+        // Boxed here and below: what mostly does not happen is no part of every request's state.
+        Box::pin(self.load(&document, || self.get(namespace, name))).await
     }
 
     /// The service whose ClusterIP this is, with port 0.
@@ -132,8 +133,7 @@ impl ConfigStore {
         let shard = IndexDocument::shard_of(address);
         let slot = self.shared.index.get(usize::from(shard))?;
         if slot.load().is_none() {
-            self.load(&DocumentName::Index(shard), || slot.load_full())
-                .await?;
+            Box::pin(self.load(&DocumentName::Index(shard), || slot.load_full())).await?;
         }
         slot.load().as_ref()?.services.get(&address).cloned()
     }

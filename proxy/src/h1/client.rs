@@ -66,8 +66,8 @@ impl Connection {
         let mut sending = Sending {
             pump: Pump::new(body, encoder),
             failed: false,
-            wrote: false,
         };
+        self.output.written = false;
         let received = {
             let connection = &mut *self;
             let sending = &mut sending;
@@ -77,7 +77,7 @@ impl Connection {
                 if let Poll::Ready(Err(failure)) = sending.poll(cx, connection) {
                     return Poll::Ready(Err(failure));
                 }
-                connection.poll_head(cx, method, &mut seen, sending.wrote)
+                connection.poll_head(cx, method, &mut seen)
             })
             .await?
         };
@@ -101,7 +101,6 @@ impl Connection {
         cx: &mut Context<'_>,
         method: &Method,
         seen: &mut usize,
-        wrote: bool,
     ) -> Poll<Result<Received, SendFailure<E>>> {
         loop {
             let held = &mut self.input.held;
@@ -126,7 +125,9 @@ impl Connection {
             *seen = held.len();
             match ready!(self.input.poll_fill(cx, &mut self.stream)) {
                 Ok(1..) => {}
-                _ if !wrote => return Poll::Ready(Err(SendFailure::Unsent(Error::Truncated))),
+                _ if !self.output.written => {
+                    return Poll::Ready(Err(SendFailure::Unsent(Error::Truncated)));
+                }
                 Ok(_) => return Poll::Ready(Err(SendFailure::Reset(Error::Truncated))),
                 Err(error) => return Poll::Ready(Err(SendFailure::Reset(error.into()))),
             }
@@ -155,7 +156,6 @@ struct Sending<B> {
     pump: Pump<B>,
     /// The server does not take the rest; it may have answered all the same.
     failed: bool,
-    wrote: bool,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
@@ -172,8 +172,8 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
                 Broken::Length => SendFailure::Length,
             })?;
             match ready!(connection.output.poll_flush(cx, &mut connection.stream)) {
-                Ok(()) => self.wrote = true,
-                Err(error) if !self.wrote => {
+                Ok(()) => {}
+                Err(error) if !connection.output.written => {
                     return Poll::Ready(Err(SendFailure::Unsent(error.into())));
                 }
                 Err(_) => self.failed = true,

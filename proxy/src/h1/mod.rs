@@ -37,7 +37,7 @@ mod tests;
 
 pub(crate) use client::{Connection, ReplyBody, SendFailure};
 pub(crate) use request::{MAX_HEAD, MAX_HEADERS, RequestHead};
-pub(crate) use server::{Asked, End, Incoming, RequestBody, Served};
+pub(crate) use server::{Asked, End, Incoming, Patience, RequestBody, Served};
 
 /// Why a message cannot be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -23,6 +23,8 @@ pub(super) struct Output {
     /// After `large`: the line end of a chunk.
     after: &'static [u8],
     unflushed: bool,
+    /// A byte has been written since this was last reset.
+    pub written: bool,
 }
 
 impl Output {
@@ -75,6 +77,7 @@ impl Output {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.unflushed = true;
+            self.written = true;
             self.wrote(written);
         }
         if self.unflushed {

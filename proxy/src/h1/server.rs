@@ -31,6 +31,8 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// How much of a body that nobody wanted is read so that the connection can go on, and how much
 /// and how long before it is closed so that the client sees its answer and no reset.
 const DISCARDED: usize = 64 * 1024;
+/// How long a client may take nothing of its response.
+const STALLED: Duration = Duration::from_secs(5 * 60);
 const LINGER: Duration = Duration::from_millis(500);
 
 /// What the connection and the body of its current request share.
@@ -61,11 +63,25 @@ impl Wire {
     }
 }
 
+/// How long a connection waits for its next request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For its begin.
+    pub idle: Duration,
+    /// From its begin to the end of its head.
+    pub head: Duration,
+    /// For its begin once the process drains: a request that is on its way when the connection
+    /// is closed under it is lost, unless it may be repeated.
+    pub draining: Duration,
+}
+
 /// A connection that requests come on.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     wire: Rc<RefCell<Wire>>,
     timer: Timer,
+    /// Since when the process drains.
+    drained: Option<Instant>,
 }
 
 /// A request.
@@ -125,16 +141,15 @@ impl Incoming {
                 interim: b"",
             })),
             timer: Timer::default(),
+            drained: None,
         }
     }
 
-    /// Waits for a request: for its begin at most `idle` and until `draining`, for the rest of
-    /// its head `head_within`.
+    /// Waits for a request. `draining` resolves once the process drains.
     pub(crate) async fn next(
         &mut self,
         mut draining: Pin<&mut impl Future<Output = ()>>,
-        idle: Duration,
-        head_within: Duration,
+        patience: Patience,
     ) -> Result<Asked, End> {
         let began = Instant::now();
         let mut head_began = None;
@@ -142,6 +157,7 @@ impl Incoming {
         let mut skipped = 0;
         let wire = &self.wire;
         let timer = &mut self.timer;
+        let drained = &mut self.drained;
         let received = poll_fn(|cx| {
             let wire = &mut *wire.borrow_mut();
             loop {
@@ -171,12 +187,15 @@ impl Incoming {
                     Poll::Pending => {}
                 }
                 if let Some(began) = head_began {
-                    ready!(timer.poll(cx, began + head_within));
+                    ready!(timer.poll(cx, began + patience.head));
                     return Poll::Ready(Err(Stop::Slow));
                 }
-                if draining.as_mut().poll(cx).is_pending() {
-                    ready!(timer.poll(cx, began + idle));
+                if drained.is_none() && draining.as_mut().poll(cx).is_ready() {
+                    *drained = Some(Instant::now());
                 }
+                let idle_ends = began + patience.idle;
+                let until = drained.map_or(idle_ends, |since| since + patience.draining);
+                ready!(timer.poll(cx, until.min(idle_ends)));
                 return Poll::Ready(Err(Stop::Ended));
             }
         })
@@ -258,6 +277,8 @@ impl Incoming {
         drop(parts);
         self.wire.borrow_mut().interim = b"";
         let mut pump = Pump::new(body, encoder);
+        let mut stalled = None;
+        let timer = &mut self.timer;
         let sent = poll_fn(|cx| {
             loop {
                 let filled = match pump.fill(cx, &mut output) {
@@ -271,9 +292,15 @@ impl Incoming {
                 };
                 let wire = &mut *self.wire.borrow_mut();
                 match output.poll_flush(cx, &mut wire.stream) {
-                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Ok(())) => stalled = None,
                     Poll::Ready(Err(_)) => return Poll::Ready(false),
-                    Poll::Pending => return wire.poll_gone(cx).map(|()| false),
+                    Poll::Pending => {
+                        let since = *stalled.get_or_insert_with(Instant::now);
+                        if wire.poll_gone(cx).is_pending() {
+                            ready!(timer.poll(cx, since + STALLED));
+                        }
+                        return Poll::Ready(false);
+                    }
                 }
                 match filled {
                     Filled::Ended => return Poll::Ready(true),

@@ -27,6 +27,9 @@ pub(super) struct Named {
     pub rejection: Option<AuthorityRejection>,
 }
 
+/// Exchanges whose timers a connection keeps for later ones. HTTP/1.1 needs one.
+const ACTIVITIES: usize = 8;
+
 /// Decisions whose counters a connection remembers.
 const DECISIONS: usize = 8;
 
@@ -59,8 +62,8 @@ pub(super) struct Context {
     pub series: RefCell<Option<Series>>,
     /// What policies said last, and where it is counted.
     decisions: RefCell<Vec<Decision>>,
-    /// The last exchange's, for the next: with it goes the connection's timer.
-    activity: RefCell<Option<Activity>>,
+    /// Those of ended exchanges, for the next: with them go their timers.
+    activities: RefCell<Vec<Activity>>,
 }
 
 impl Context {
@@ -79,7 +82,7 @@ impl Context {
             last_end: Cell::new(Instant::now()),
             series: RefCell::default(),
             decisions: RefCell::default(),
-            activity: RefCell::default(),
+            activities: RefCell::default(),
         })
     }
 
@@ -98,12 +101,16 @@ impl Context {
 
     /// The activity of an exchange that begins.
     pub(super) fn activity(&self, now: Instant) -> Activity {
-        let mut last = self.activity.borrow_mut();
-        let activity = last
-            .take()
-            .and_then(|activity| activity.again(now))
-            .unwrap_or_else(|| Activity::new(now));
-        last.insert(activity).clone()
+        let mut activities = self.activities.borrow_mut();
+        if let Some(free) = activities.iter().find(|activity| activity.is_free()) {
+            free.again(now);
+            return free.clone();
+        }
+        let activity = Activity::new(now);
+        if activities.len() < ACTIVITIES {
+            activities.push(activity.clone());
+        }
+        activity
     }
 
     pub(super) fn begin(&self) {

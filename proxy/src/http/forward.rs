@@ -223,19 +223,26 @@ impl Job<'_> {
             return Wire::Http1;
         }
         // Between proxies always HTTP/2: one connection carries everyone's requests.
-        if endpoint.key.identity.is_some() || self.is_grpc {
+        if self.is_grpc {
             return Wire::Http2;
         }
         let came_as_http2 = self.version == Version::HTTP_2;
+        let speaks_http2 = matches!(self.cluster.protocol(), Protocol::Http2 | Protocol::Grpc);
+        // Between proxies as it came: to carry HTTP/1.1 in HTTP/2 costs more than it saves in
+        // connections, but where very many requests are under way at once (decision 006).
+        if endpoint.key.identity.is_some() {
+            return if came_as_http2 || speaks_http2 {
+                Wire::Http2
+            } else {
+                Wire::Http1
+            };
+        }
         let http2 = match (self.context.connection.direction, self.declared) {
             (Direction::Inbound, declared) => {
                 came_as_http2 && matches!(declared, Some(Protocol::Http2 | Protocol::Grpc))
             }
-            (direction, _) => match self.cluster.protocol() {
-                Protocol::Http2 | Protocol::Grpc => true,
-                // An application that speaks HTTP/2 without being told knows its server.
-                _ => direction == Direction::Outbound && came_as_http2,
-            },
+            // An application that speaks HTTP/2 without being told knows its server.
+            (direction, _) => speaks_http2 || direction == Direction::Outbound && came_as_http2,
         };
         if http2 { Wire::Http2 } else { Wire::Http1 }
     }

@@ -1,6 +1,12 @@
 //! Whole exchanges, on sockets.
 
-use std::{future::pending, io, pin::pin, rc::Rc, time::Duration};
+use std::{
+    future::{pending, ready},
+    io,
+    pin::pin,
+    rc::Rc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
@@ -15,11 +21,17 @@ use weft_engine::documents::ConnectionPool;
 
 use crate::{
     connection::{Prefixed, Stream},
-    h1::{Asked, Connection, End, Incoming, ReplyBody, RequestHead, SendFailure, Served},
+    h1::{Asked, Connection, End, Incoming, Patience, ReplyBody, RequestHead, SendFailure, Served},
     upstream::{UpstreamStream, pool::Bounds},
 };
 
 const BOUND: Duration = Duration::from_secs(10);
+
+const PATIENCE: Patience = Patience {
+    idle: BOUND,
+    head: Duration::from_millis(200),
+    draining: Duration::from_secs(5),
+};
 
 /// Both ends of a connection.
 async fn sockets() -> (TcpStream, TcpStream) {
@@ -37,7 +49,7 @@ async fn incoming() -> (TcpStream, Incoming) {
 
 async fn next(incoming: &mut Incoming) -> Result<Asked, End> {
     let draining = pin!(pending());
-    let next = incoming.next(draining, BOUND, Duration::from_millis(200));
+    let next = incoming.next(draining, PATIENCE);
     timeout(BOUND, next).await.expect("within the bound")
 }
 
@@ -153,6 +165,30 @@ async fn heads_that_are_slow_or_none_are_told_apart_from_a_client_that_leaves() 
     let (client, mut incoming) = self::incoming().await;
     drop(client);
     assert!(matches!(next(&mut incoming).await, Err(End::Left)));
+}
+
+#[tokio::test]
+async fn a_request_that_is_on_its_way_when_the_drain_begins_is_still_served() {
+    let (mut client, mut incoming) = incoming().await;
+    let send = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        client.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
+    };
+    let draining = pin!(ready(()));
+    let (asked, ()) = tokio::join!(incoming.next(draining, PATIENCE), send);
+    let asked = asked.expect("a request");
+    let response = Response::new(Full::new(Bytes::new()));
+    let served = incoming.respond(response, asked.answer, true).await;
+    assert_eq!(served, Served::Closed);
+    // Without patience, and without a request, the connection ends at once.
+    let (_client, mut incoming) = self::incoming().await;
+    let none = Patience {
+        draining: Duration::ZERO,
+        ..PATIENCE
+    };
+    let draining = pin!(ready(()));
+    let next = timeout(BOUND, incoming.next(draining, none)).await;
+    assert!(matches!(next, Ok(Err(End::Left))));
 }
 
 #[tokio::test]

@@ -264,7 +264,9 @@ pub(super) fn announce(headers: &mut HeaderMap, connection: &ConnectionInfo) {
             && id.len() <= MAX_REQUEST_ID
             && id.as_bytes().iter().all(u8::is_ascii_graphic)
     });
-    if !known && let Ok(id) = HeaderValue::from_bytes(&request_id()) {
+    if !known && let Ok(mut id) = HeaderValue::from_bytes(&request_id()) {
+        // Every request has another: in HPACK's tables it would only evict what repeats.
+        id.set_sensitive(true);
         headers.insert(REQUEST_ID, id);
     }
 }

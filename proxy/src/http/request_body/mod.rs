@@ -64,14 +64,15 @@ impl Activity {
         }))
     }
 
-    /// Begins anew for the next exchange; `None` while another still uses it.
-    pub(super) fn again(self, now: Instant) -> Option<Self> {
-        if Rc::strong_count(&self.0) > 1 {
-            return None;
-        }
+    /// Whether no exchange uses it any more, but for whoever asks.
+    pub(super) fn is_free(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
+    }
+
+    /// Begins anew for another exchange.
+    pub(super) fn again(&self, now: Instant) {
         self.0.last.set(now);
         self.0.client_failed.set(false);
-        Some(self)
     }
 
     /// Ready once `deadline` is over.

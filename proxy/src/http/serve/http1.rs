@@ -1,25 +1,39 @@
 //! HTTP/1.1: one request after the other, each of them served to its end in the connection's own
 //! task.
 
-use std::{pin::pin, rc::Rc};
+use std::{pin::pin, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 
 use super::IDLE;
 use crate::{
     connection::Stream,
-    h1::{Asked, End, Incoming, Served},
+    h1::{Asked, End, Incoming, Patience, Served},
     http::{context::Context, exchange::exchange, incoming::ClientBody, unread::Unread},
 };
+
+/// For how long a draining proxy takes requests that were on their way to it.
+const LAST_REQUESTS: Duration = Duration::from_secs(2);
 
 /// Serves a connection to its end; gives what came at last and could not be read.
 pub(super) async fn serve(context: &Rc<Context>, stream: Stream, prefix: Bytes) -> Option<Unread> {
     let drain = context.worker.drain.clone();
-    let head_within = context.worker.bootstrap.header_timeout;
+    // Whoever calls through a proxy of the mesh hears of the end of this pod within moments, and
+    // closes the connection itself.
+    let is_mesh = context.connection.tls.is_some();
+    let patience = Patience {
+        idle: IDLE,
+        head: context.worker.bootstrap.header_timeout,
+        draining: if is_mesh {
+            LAST_REQUESTS
+        } else {
+            Duration::ZERO
+        },
+    };
     let mut draining = pin!(drain.started());
     let mut incoming = Incoming::new(stream, prefix);
     loop {
-        let next = incoming.next(draining.as_mut(), IDLE, head_within);
+        let next = incoming.next(draining.as_mut(), patience);
         let Asked {
             parts,
             body,

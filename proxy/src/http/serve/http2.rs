@@ -49,7 +49,9 @@ pub(super) async fn serve(context: &Rc<Context>, stream: Stream, prefix: Bytes) 
         let context = context.clone();
         async move {
             let (parts, body) = http::Request::into_parts(request);
-            Ok::<_, Infallible>(exchange(context, parts, ClientBody::Http2(body)).await)
+            // Boxed: it becomes a task, which is moved several times on its way to its place.
+            let exchange = Box::pin(exchange(context, parts, ClientBody::Http2(body)));
+            Ok::<_, Infallible>(exchange.await)
         }
     });
     let served = http2::Builder::new(LocalExecutor)

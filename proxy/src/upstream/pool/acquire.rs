@@ -106,14 +106,9 @@ async fn own_connection(
         return Ok(None);
     };
     let key = &endpoint.key;
-    let opened = dial(
-        identity,
-        key.address,
-        key.identity.as_ref(),
-        Wire::Http1,
-        pool,
-    )
-    .await;
+    let peer = key.identity.as_ref();
+    // Boxed, as everything below that most requests do not come to.
+    let opened = Box::pin(dial(identity, key.address, peer, Wire::Http1, pool)).await;
     cluster.metrics.connected(opened.as_ref().err());
     Ok(Some(lease(h1::Connection::new(opened?, permit), 0)))
 }
