@@ -65,7 +65,6 @@ const STORIES: &[Story] = stories![
     canary::a_shift_under_load_fails_no_request,
     programmed::a_proxy_that_does_not_follow_is_waited_for_and_named,
     jobs::jobs_with_a_proxy_complete,
-    starts::no_early_connection_fails_in_a_hundred_starts,
     probes::every_kind_works_under_strict_mutual_tls,
     injection::what_a_pod_excludes_is_not_captured,
     injection::what_is_left_alone_is_reported,
@@ -79,7 +78,10 @@ const STORIES: &[Story] = stories![
 ];
 
 /// Told at the same time as those, one after the other: they wait more than they work.
-const BESIDE: &[Story] = stories![rotation::certificates_rotate_under_load_and_no_request_fails];
+const BESIDE: &[Story] = stories![
+    rotation::certificates_rotate_under_load_and_no_request_fails,
+    starts::no_early_connection_fails_in_a_hundred_starts,
+];
 
 /// Told alone, when the others have ended: they stop or replace what every story stands on.
 const ALONE: &[Story] = stories![
