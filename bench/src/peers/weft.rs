@@ -241,7 +241,8 @@ pub struct Live {
 impl Live {
     /// Adds the benchmark's own mesh to the manifests in `folder` and starts both on them.
     pub fn start(tools: &Tools, backend: Backend, folder: &Path) -> Result<Self, BenchError> {
-        let any = free()?;
+        // Not the backend's address: what lies there would be taken for the pod.
+        let any = SocketAddr::new(POD, free()?.port());
         let mesh = Mesh {
             backend: backend.plain,
             backend_http2: backend.http2,
