@@ -102,8 +102,7 @@ impl Scenario {
                  are authorized by what theirs say."
             }
             Self::TlsFront => {
-                "The client speaks TLS, and so does the backend. Weft is missing: its gateways do \
-                 not terminate TLS."
+                "The client speaks TLS, and so does the backend. Weft's gateway is not measured here yet."
             }
             Self::Everything => {
                 "A gateway with 100 routes, 10 AuthPolicies, retries, outlier detection, metrics \
@@ -129,7 +128,7 @@ impl Scenario {
         match self {
             Self::PlainHttp1 => &[Weft, WeftInbound, Haproxy, Nginx, Envoy, Hyper],
             Self::MtlsPairHttp1 => &[Weft, Haproxy, Nginx, Envoy, Hyper, Copy, Direct],
-            // Weft's gateways do not terminate TLS.
+            // Weft's gateway is not set up for this yet.
             Self::TlsFront => &[Haproxy, Nginx, Envoy, Hyper],
             // Weft with everything on and, for want of a better name, bare.
             Self::Everything => &[Weft, WeftInbound],
