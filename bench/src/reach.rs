@@ -68,12 +68,6 @@ pub fn all(figures: &Figures) -> Vec<Reach> {
 const VALUES: &[(&str, &str, f64, &str)] = &[
     ("RSS of one proxy, idle", "rss-idle", 6.0, "MiB"),
     (
-        "RSS of one proxy, 64 connections",
-        "rss-64-connections",
-        12.0,
-        "MiB",
-    ),
-    (
         "RSS of one proxy, 1,000 services",
         "rss-1000-services",
         16.0,
@@ -102,12 +96,6 @@ const VALUES: &[(&str, &str, f64, &str)] = &[
         "full handshakes: CPU ÷ haproxy",
         "handshake-cpu-haproxy",
         0.75,
-        "",
-    ),
-    (
-        "handshakes per request in steady state",
-        "handshakes-per-request",
-        0.0,
         "",
     ),
     (
