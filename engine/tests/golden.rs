@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use weft_engine::documents::{Document, Envelope, EnvelopeError};
 
 /// One file per kind of document, each using every field of its kind.
-const KINDS: [&str; 6] = [
+const KINDS: [&str; 7] = [
     "mesh",
     "index",
+    "addresses",
     "service",
     "endpoints",
     "inbound",
@@ -63,6 +64,7 @@ fn a_field_that_is_absent_has_its_default() {
     for (kind, name) in [
         ("Mesh", "mesh"),
         ("Index", "index"),
+        ("Addresses", "addresses"),
         ("Service", "service"),
         ("Endpoints", "endpoints"),
         ("Inbound", "inbound"),

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use weft_engine::{documents::ServiceRef, identity::SpiffeId};
 
+use crate::config::PodView;
+
 mod scratch;
 mod stream;
 
@@ -41,9 +43,13 @@ pub enum Target {
     /// Outbound: this service and port (the listener is bound to it, or the redirected
     /// connection was made to its ClusterIP).
     Service(ServiceRef),
+    /// Outbound: this pod, which the client dialled itself. Boxed: few do, and every connection
+    /// has a target.
+    Pod(Box<PodView>),
     /// Outbound: the `Host` of each request names the service.
     Host,
-    /// Outbound: redirected, and the mesh knows no service with this address. Passed through.
+    /// Outbound: redirected, and the mesh knows neither a service nor a pod of its own with this
+    /// address. Passed through.
     Passthrough(SocketAddr),
     /// Inbound: the local application.
     App {

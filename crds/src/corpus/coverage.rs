@@ -29,7 +29,7 @@ impl Coverage {
                 }
                 Document::Inbound(inbound) => coverage.policies(&inbound.authorization),
                 Document::Mesh(mesh) => coverage.policies(&mesh.authorization),
-                Document::Index(_) | Document::Endpoints(_) => {}
+                Document::Index(_) | Document::Addresses(_) | Document::Endpoints(_) => {}
             }
         }
         coverage

@@ -2,16 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weft_engine::{
-    compile::CompiledInbound,
-    documents::{
-        Document, DocumentName, Endpoint, EndpointGroup, EndpointsDocument, InboundDocument,
-        MeshDocument, MtlsMode,
-    },
-    identity::{SpiffeId, Workload},
-};
+use weft_engine::documents::{Document, DocumentName, Endpoint, EndpointGroup, EndpointsDocument};
 
-use super::{Lowered, mtls};
+use super::{Lowered, plaintext::Plaintext};
 use crate::world::{EndpointFacts, Inventory, Name, PodFacts, ServiceFacts, SliceFacts, World};
 
 /// Endpoints of a shard, about: some 250 bytes each, so half of the 1 MiB that a ConfigMap may
@@ -103,7 +96,7 @@ pub(super) fn lower(world: &World, name: &Name, lowered: &mut Lowered) {
 }
 
 /// Service port → the pod's own port, by the port's name.
-fn ports(service: &ServiceFacts, slice: &SliceFacts) -> BTreeMap<u16, u16> {
+pub(super) fn ports(service: &ServiceFacts, slice: &SliceFacts) -> BTreeMap<u16, u16> {
     service
         .ports
         .iter()
@@ -134,15 +127,7 @@ fn add(
     plaintext: &mut Plaintext,
     groups: &mut BTreeMap<BTreeMap<u16, u16>, Vec<Endpoint>>,
 ) {
-    let identity = pod.filter(|(_, pod)| pod.meshed).and_then(|(name, pod)| {
-        SpiffeId::new(
-            &world.settings().trust_domain,
-            &name.0,
-            &pod.service_account,
-        )
-        .ok()
-        .map(|id| id.to_string())
-    });
+    let identity = pod.and_then(|(name, pod)| world.identity_of(name, pod));
     let endpoint = Endpoint {
         address: facts.address,
         identity: None,
@@ -172,64 +157,5 @@ fn add(
     }
     if !open.is_empty() {
         push(open, None);
-    }
-}
-
-/// Whether pods of a namespace take only plaintext, asked of the engine: it says the same to
-/// the pods' own proxies.
-struct Plaintext {
-    /// `None`: no policy switches mTLS off, so nobody need be asked.
-    policies: Option<(InboundDocument, MeshDocument)>,
-    /// By labels: pods with the same are asked once.
-    compiled: BTreeMap<BTreeMap<String, String>, CompiledInbound>,
-}
-
-impl Plaintext {
-    fn of(world: &World, namespace: &str) -> Self {
-        let policies = mtls::namespace(world, namespace, None);
-        let mesh = mtls::mesh(world, None);
-        let disables = mesh == Some(MtlsMode::Disabled)
-            || policies.iter().any(|policy| {
-                policy.mode == Some(MtlsMode::Disabled)
-                    || policy
-                        .ports
-                        .values()
-                        .any(|mode| *mode == MtlsMode::Disabled)
-            });
-        Self {
-            policies: disables.then(|| {
-                (
-                    InboundDocument {
-                        namespace: namespace.to_owned(),
-                        mtls: policies,
-                        ..InboundDocument::default()
-                    },
-                    MeshDocument {
-                        mtls: mesh,
-                        ..MeshDocument::default()
-                    },
-                )
-            }),
-            compiled: BTreeMap::new(),
-        }
-    }
-
-    fn takes_only(&mut self, namespace: &str, pod: &PodFacts, port: u16) -> bool {
-        let Some((inbound, mesh)) = &self.policies else {
-            return false;
-        };
-        let compiled = self
-            .compiled
-            .entry((*pod.labels).clone())
-            .or_insert_with(|| {
-                let workload = Workload {
-                    namespace: namespace.to_owned(),
-                    service_account: pod.service_account.clone(),
-                    pod: String::new(),
-                    labels: (*pod.labels).clone(),
-                };
-                CompiledInbound::compile(inbound, mesh, &workload).0
-            });
-        compiled.mtls(port) == MtlsMode::Disabled
     }
 }

@@ -1,5 +1,6 @@
 //! World → documents and problems. Pure and deterministic: the same World gives the same bytes.
 
+mod addresses;
 mod client_policy;
 mod conflicts;
 mod endpoints;
@@ -8,6 +9,7 @@ mod inbound;
 mod index;
 mod mesh;
 mod mtls;
+mod plaintext;
 mod protocol;
 mod routes;
 mod service;
@@ -44,6 +46,7 @@ pub fn lower(world: &World, key: &Key) -> Lowered {
     match key {
         Key::Mesh => mesh::lower(world, &mut lowered),
         Key::Index(shard) => index::lower(world, *shard, &mut lowered),
+        Key::Addresses(shard) => addresses::lower(world, *shard, &mut lowered),
         Key::Inbound(namespace) => inbound::lower(world, namespace, &mut lowered),
         Key::Service(namespace, name) => {
             service::lower(world, &(namespace.clone(), name.clone()), &mut lowered);

@@ -49,6 +49,11 @@ impl ServiceFacts {
         self.ports.iter().find(|candidate| candidate.port == port)
     }
 
+    /// Whether its clients find pods, and no address of its own.
+    pub(crate) fn is_headless(&self) -> bool {
+        self.cluster_ips.is_empty()
+    }
+
     pub(crate) fn has_named_targets(&self) -> bool {
         self.ports.iter().any(|port| port.target.is_none())
     }
@@ -81,7 +86,12 @@ pub(crate) struct PodFacts {
     pub(crate) labels: Labels,
     pub(crate) service_account: String,
     pub(crate) meshed: bool,
+    /// Ranges of its own ports that its proxy leaves out, both ends included.
+    pub(crate) left_out: Vec<(u16, u16)>,
+    /// None where others may have them too: on the host's network, or once the pod has ended.
     pub(crate) ips: Vec<IpAddr>,
+    /// Two pods have one address only while it passes from one to the other: the younger has it.
+    pub(crate) age: Age,
 }
 
 /// A Gateway of class `weft`.

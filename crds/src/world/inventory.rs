@@ -6,12 +6,12 @@ use std::{
     net::IpAddr,
 };
 
-use weft_engine::documents::IndexDocument;
+use weft_engine::documents::{AddressesDocument, IndexDocument};
 
 use super::{
     Key, World,
     accounts::Accounts,
-    facts::{GatewayFacts, Name, PodFacts, ServiceFacts, SliceFacts, Target},
+    facts::{EndpointFacts, GatewayFacts, Name, PodFacts, ServiceFacts, SliceFacts, Target},
     index::{Index, edit},
 };
 use crate::{
@@ -38,8 +38,8 @@ pub(crate) struct Inventory {
     slices_by_pod: Index<Name, String>,
     /// Address → the slices that hold it without naming a pod, by `(namespace, slice)`.
     slices_by_address: Index<IpAddr, Name>,
-    /// Address → the pod that has it.
-    pub(crate) pods_by_address: Index<IpAddr, Name>,
+    /// Address, after the shard of its document → the pod that has it.
+    pods_by_address: Index<(u8, IpAddr), Name>,
 }
 
 impl Inventory {
@@ -63,9 +63,75 @@ impl Inventory {
             if pod.is_some() {
                 return None;
             }
-            let name = self.pods_by_address.get(&address)?.first()?;
-            self.pods.get_key_value(name)
+            self.pod_at(address)
         })
+    }
+
+    /// The pod that has an address; the youngest, while it passes from one to another.
+    fn pod_at(&self, address: IpAddr) -> Option<(&Name, &PodFacts)> {
+        let key = (AddressesDocument::shard_of(address), address);
+        let names = self.pods_by_address.get(&key)?;
+        let pods = names
+            .iter()
+            .filter_map(|name| self.pods.get_key_value(name));
+        pods.max_by_key(|(name, pod)| (pod.age, *name))
+    }
+
+    /// The pods whose addresses are in a shard.
+    pub(crate) fn pods_in(
+        &self,
+        shard: u8,
+    ) -> impl Iterator<Item = (IpAddr, &Name, &PodFacts)> + '_ {
+        let lowest = (shard, IpAddr::from([0, 0, 0, 0]));
+        self.pods_by_address
+            .range(lowest..)
+            .take_while(move |((of, _), _)| *of == shard)
+            .filter_map(|((_, address), _)| {
+                let (name, pod) = self.pod_at(*address)?;
+                Some((*address, name, pod))
+            })
+    }
+
+    /// The shards that hold addresses of pods.
+    pub(crate) fn address_shards(&self) -> BTreeSet<u8> {
+        let addresses = self.pods_by_address.keys();
+        addresses.map(|(shard, _)| *shard).collect()
+    }
+
+    /// The shards that hold addresses of a namespace's pods.
+    pub(crate) fn address_shards_of(&self, namespace: &str) -> BTreeSet<u8> {
+        self.pods
+            .range((namespace.to_owned(), String::new())..)
+            .take_while(|((of, _), _)| of == namespace)
+            .flat_map(|(_, pod)| &pod.ips)
+            .map(|address| AddressesDocument::shard_of(*address))
+            .collect()
+    }
+
+    /// The slices of its own namespace that a pod stands in, by name or by this address. Others'
+    /// have no say in how it is called: anybody may write a slice with any address.
+    pub(crate) fn slices_with<'w>(
+        &'w self,
+        pod: &'w Name,
+        address: IpAddr,
+    ) -> impl Iterator<Item = &'w SliceFacts> + 'w {
+        let named = self.slices_by_pod.get(pod).into_iter().flatten();
+        let by_address = self.slices_by_address.get(&address).into_iter().flatten();
+        let by_address = by_address
+            .filter(|(namespace, _)| *namespace == pod.0)
+            .map(|(_, slice)| slice);
+        named
+            .chain(by_address)
+            .filter_map(|slice| self.slices.get(&(pod.0.clone(), slice.clone())))
+    }
+
+    /// The shards that an endpoint of a slice of `namespace` is in: its pod's addresses.
+    fn shards_of_endpoint(&self, namespace: &str, endpoint: &EndpointFacts) -> BTreeSet<u8> {
+        let Some(pod) = &endpoint.pod else {
+            return [AddressesDocument::shard_of(endpoint.address)].into();
+        };
+        let pod = self.pods.get(&(namespace.to_owned(), pod.clone()));
+        shards_of_pod(pod).collect()
     }
 
     /// The slices of a Service, by name.
@@ -123,6 +189,11 @@ impl World {
         };
         let (before, after) = (addresses(old), addresses(facts.as_ref()));
         let same_ports = ports(old) == ports(facts.as_ref());
+        // What is said of it where its pods are called by address.
+        let stands_for = |facts: Option<&ServiceFacts>| {
+            facts.map(|facts| (facts.is_headless(), facts.ports.clone()))
+        };
+        let same_pods = stands_for(old) == stands_for(facts.as_ref());
         for address in before.symmetric_difference(&after) {
             edit(
                 &mut self.inventory.claims,
@@ -146,6 +217,16 @@ impl World {
         if !same_ports {
             self.touch_forwarders(name);
         }
+        if !same_pods {
+            let slices: Vec<&SliceFacts> = self.inventory.slices(name).collect();
+            let endpoints = slices.iter().flat_map(|slice| &slice.endpoints);
+            let touched: BTreeSet<u8> = endpoints
+                .flat_map(|endpoint| self.inventory.shards_of_endpoint(&name.0, endpoint))
+                .collect();
+            self.dirty.extend(touched.into_iter().map(Key::Addresses));
+        }
+        // A policy may speak for the pods that it selects.
+        self.touch_plaintext(&name.0);
     }
 
     pub(super) fn put_slice(&mut self, name: &Name, facts: Option<SliceFacts>) {
@@ -158,6 +239,8 @@ impl World {
             .chain(&facts)
             .map(|facts| (name.0.clone(), facts.service.clone()))
             .collect();
+        let touched = self.shards_touched_by(&name.0, old.as_ref(), facts.as_ref());
+        self.dirty.extend(touched.into_iter().map(Key::Addresses));
         let before: Vec<usize> = services
             .iter()
             .map(|service| shards(&self.inventory, service))
@@ -184,6 +267,7 @@ impl World {
             }
             if named {
                 self.dirty.insert(Key::Inbound(service.0.clone()));
+                self.touch_plaintext(&service.0);
             }
             self.dirty.insert(Key::Endpoints(service.0, service.1));
         }
@@ -215,6 +299,51 @@ impl World {
         }
     }
 
+    /// The shards in which something is said of pods that a slice brings or takes. Readiness is
+    /// not: who dials a pod has chosen it.
+    fn shards_touched_by(
+        &self,
+        namespace: &str,
+        old: Option<&SliceFacts>,
+        new: Option<&SliceFacts>,
+    ) -> BTreeSet<u8> {
+        let says = |facts: Option<&SliceFacts>| {
+            facts.map(|facts| (facts.service.clone(), facts.ports.clone()))
+        };
+        let stands = |facts: Option<&SliceFacts>| -> BTreeSet<(IpAddr, Option<String>)> {
+            let endpoints = facts.into_iter().flat_map(|facts| &facts.endpoints);
+            endpoints
+                .map(|endpoint| (endpoint.address, endpoint.pod.clone()))
+                .collect()
+        };
+        let (before, after) = (stands(old), stands(new));
+        let same = says(old) == says(new);
+        old.into_iter()
+            .chain(new)
+            .flat_map(|facts| &facts.endpoints)
+            .filter(|endpoint| {
+                let stands = (endpoint.address, endpoint.pod.clone());
+                !same || before.contains(&stands) != after.contains(&stands)
+            })
+            .flat_map(|endpoint| self.inventory.shards_of_endpoint(namespace, endpoint))
+            .collect()
+    }
+
+    /// Where some policy switches mutual TLS off, what the others say, and whom they mean, decides
+    /// which pods of the namespace are called in plaintext.
+    pub(super) fn touch_plaintext(&mut self, namespace: &str) {
+        if !self.switches_mtls_off(namespace) {
+            return;
+        }
+        let services = self.inventory.services_in(namespace);
+        let endpoints: Vec<Key> = services
+            .map(|((namespace, name), _)| Key::Endpoints(namespace.clone(), name.clone()))
+            .collect();
+        self.dirty.extend(endpoints);
+        let shards = self.inventory.address_shards_of(namespace);
+        self.dirty.extend(shards.into_iter().map(Key::Addresses));
+    }
+
     pub(super) fn put_pod(&mut self, name: &Name, facts: Option<PodFacts>) {
         let old = self.inventory.pods.get(name).cloned();
         if old == facts {
@@ -222,9 +351,10 @@ impl World {
         }
         for (facts, present) in [(&old, false), (&facts, true)] {
             for address in facts.iter().flat_map(|facts| &facts.ips) {
+                let shard = AddressesDocument::shard_of(*address);
                 edit(
                     &mut self.inventory.pods_by_address,
-                    *address,
+                    (shard, *address),
                     name.clone(),
                     present,
                 );
@@ -260,6 +390,10 @@ impl World {
         if outside(&old) != outside(&facts) && self.has_policies(&name.0) {
             self.dirty.insert(Key::Inbound(name.0.clone()));
         }
+        let shards: BTreeSet<u8> = shards_of_pod(old.as_ref())
+            .chain(shards_of_pod(facts.as_ref()))
+            .collect();
+        self.dirty.extend(shards.into_iter().map(Key::Addresses));
         match facts {
             Some(facts) => self.inventory.pods.insert(name.clone(), facts),
             None => self.inventory.pods.remove(name),
@@ -338,6 +472,12 @@ impl World {
             .filter(move |(of, _, _)| *of == kind)
             .map(|(_, namespace, name)| (namespace.clone(), name.clone()))
     }
+}
+
+/// Those of its addresses.
+fn shards_of_pod(pod: Option<&PodFacts>) -> impl Iterator<Item = u8> + '_ {
+    let addresses = pod.into_iter().flat_map(|pod| &pod.ips);
+    addresses.map(|address| AddressesDocument::shard_of(*address))
 }
 
 fn namespace_of(reference: &ObjectRef) -> String {

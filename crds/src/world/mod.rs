@@ -53,6 +53,8 @@ pub enum Key {
     Mesh,
     /// `index.<shard>`
     Index(u8),
+    /// `addresses.<shard>`
+    Addresses(u8),
     /// `inbound.<ns>`
     Inbound(String),
     /// `service.<ns>.<name>`
@@ -69,6 +71,7 @@ impl From<&DocumentName> for Key {
         match name.clone() {
             DocumentName::Mesh => Self::Mesh,
             DocumentName::Index(shard) => Self::Index(shard),
+            DocumentName::Addresses(shard) => Self::Addresses(shard),
             DocumentName::Inbound(namespace) => Self::Inbound(namespace),
             DocumentName::Service(namespace, name) => Self::Service(namespace, name),
             DocumentName::Endpoints(namespace, name, _) => Self::Endpoints(namespace, name),

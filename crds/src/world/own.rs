@@ -149,6 +149,11 @@ impl World {
                     .insert(Key::Endpoints(service.0.clone(), service.1.clone()));
             }
         }
+        if reference.kind == Kind::MeshPolicy {
+            for namespace in before.namespaces.union(&after.namespaces) {
+                self.touch_plaintext(namespace);
+            }
+        }
         self.dirty.extend(before.keys);
         self.dirty.extend(after.keys);
     }

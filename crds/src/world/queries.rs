@@ -34,6 +34,7 @@ impl World {
         });
         (0..INDEX_SHARDS)
             .map(Key::Index)
+            .chain(inventory.address_shards().into_iter().map(Key::Addresses))
             .chain([Key::Mesh])
             .chain(services)
             .chain(inventory.namespaces.keys().cloned().map(Key::Inbound))
@@ -62,15 +63,15 @@ impl World {
         match key {
             Key::Mesh => add(&Target::Mesh, &POLICIES),
             Key::Index(_) => {}
-            Key::Endpoints(namespace, _) => {
-                // Where a policy switches mTLS off, clients are told with the endpoints.
-                add(&Target::Mesh, &[Kind::MeshPolicy]);
-                add(&Target::Namespace(namespace.clone()), &[Kind::MeshPolicy]);
-                add(&Target::Pods(namespace.clone()), &[Kind::MeshPolicy]);
-                for target in self.service_targets(namespace) {
-                    add(target, &[Kind::MeshPolicy]);
+            // Where a policy switches mTLS off, clients are told with the endpoints and addresses.
+            Key::Endpoints(namespace, _) => found = self.who_disables_mtls(namespace),
+            Key::Addresses(shard) => {
+                let pods = self.inventory.pods_in(*shard);
+                let namespaces: BTreeSet<&String> =
+                    pods.map(|(_, (namespace, _), _)| namespace).collect();
+                for namespace in namespaces {
+                    found.extend(self.who_disables_mtls(namespace));
                 }
-                found.retain(|policy| self.disables_mtls(policy));
             }
             Key::Service(namespace, name) => {
                 add(&Target::Service((namespace.clone(), name.clone())), &OWN);
@@ -89,6 +90,27 @@ impl World {
             }
         }
         found
+    }
+
+    /// The policies that speak for pods of a namespace and switch mTLS off somewhere.
+    fn who_disables_mtls(&self, namespace: &str) -> BTreeSet<ObjectRef> {
+        let targets = [
+            Target::Mesh,
+            Target::Namespace(namespace.to_owned()),
+            Target::Pods(namespace.to_owned()),
+        ];
+        targets
+            .iter()
+            .chain(self.service_targets(namespace))
+            .flat_map(|target| self.attached(target, Kind::MeshPolicy))
+            .map(|(namespace, name)| ObjectRef::new(Kind::MeshPolicy, namespace, name))
+            .filter(|policy| self.disables_mtls(policy))
+            .collect()
+    }
+
+    /// Whether one does.
+    pub(super) fn switches_mtls_off(&self, namespace: &str) -> bool {
+        !self.who_disables_mtls(namespace).is_empty()
     }
 
     fn disables_mtls(&self, policy: &ObjectRef) -> bool {

@@ -19,6 +19,12 @@ use super::{
 /// Marks a pod as meshed where no sidecar container tells.
 const INJECTED: &str = "weft.dev/injected";
 
+/// Ports of the pod that its proxy leaves out: `9090,9100-9110`. The webhook let nothing else in.
+const EXCLUDE_INBOUND_PORTS: &str = "weft.dev/exclude-inbound-ports";
+
+/// The proxy's own port for metrics and probes, which it leaves out too.
+const METRICS_PORT: u16 = 15020;
+
 /// The sidecar's container name.
 const PROXY_CONTAINER: &str = "weft-proxy";
 
@@ -171,17 +177,39 @@ pub(super) fn pod(object: &Pod, labels: &mut LabelStore) -> PodFacts {
     ips.sort();
     ips.dedup();
     // A pod on the host's network shares the host's address with others: it cannot be known by
-    // it.
-    if spec.and_then(|spec| spec.host_network) == Some(true) {
+    // it. One that has ended keeps its address only in its status: another may have it by now.
+    let phase = status.and_then(|status| status.phase.as_deref());
+    if spec.and_then(|spec| spec.host_network) == Some(true)
+        || matches!(phase, Some("Succeeded" | "Failed"))
+    {
         ips.clear();
     }
+    let meshed = annotated.unwrap_or(sidecar);
     PodFacts {
         labels: labels.share(object.metadata.labels.clone().unwrap_or_default()),
         service_account: spec
             .and_then(|spec| spec.service_account_name.clone())
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| "default".to_owned()),
-        meshed: annotated.unwrap_or(sidecar),
+        left_out: if meshed { left_out(object) } else { Vec::new() },
+        meshed,
         ips,
+        age: (object.metadata.creation_timestamp.as_ref()).map_or(0, |time| time.0.as_second()),
     }
+}
+
+/// What of the list cannot be read is passed over: no webhook would have let it in.
+fn left_out(object: &Pod) -> Vec<(u16, u16)> {
+    let annotations = object.metadata.annotations.as_ref();
+    let listed = annotations
+        .and_then(|annotations| annotations.get(EXCLUDE_INBOUND_PORTS))
+        .map_or("", String::as_str);
+    listed
+        .split(',')
+        .filter_map(|entry| {
+            let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
+            Some((first.trim().parse().ok()?, last.trim().parse().ok()?))
+        })
+        .chain([(METRICS_PORT, METRICS_PORT)])
+        .collect()
 }

@@ -21,6 +21,9 @@ fn catalogue() -> Vec<Object> {
             &fixtures::service(namespace, "x", "grpc", base + 2).replace("port: 80,", "port: 81,");
         text += &fixtures::service(namespace, "z", "http", base)
             .replace("targetPort: 8080", "targetPort: http");
+        // Without an address of its own.
+        text += &fixtures::service(namespace, "x", "http", base)
+            .replace(&format!("clusterIP: 10.96.0.{base}"), "clusterIP: None");
         // The same pods: not meshed, or with other labels.
         text += &fixtures::service(namespace, "x", "http", base)
             .replace("\"true\"", "\"false\"")
@@ -266,6 +269,82 @@ fn a_route_touches_its_parent_and_nothing_else() {
     }
     let dirty: Vec<Key> = world.take_dirty().into_iter().collect();
     assert_eq!(dirty, [Key::Service("shop".to_owned(), "s7".to_owned())]);
+}
+
+#[test]
+fn a_pod_touches_the_shard_of_its_address_and_its_readiness_none() {
+    let mut text = String::new();
+    for service in 0..50 {
+        text += &fixtures::service("shop", &format!("s{service}"), "http", service);
+    }
+    let mut world = fixtures::world(&text);
+    world.take_dirty();
+    let apply = |world: &mut World, text: &str| -> Vec<Key> {
+        for object in objects(text) {
+            world.apply(object);
+        }
+        let dirty = world.take_dirty().into_iter();
+        dirty
+            .filter(|key| matches!(key, Key::Addresses(_)))
+            .collect()
+    };
+    let shard = |address: &str| {
+        Key::Addresses(weft_engine::documents::AddressesDocument::shard_of(
+            address.parse().unwrap(),
+        ))
+    };
+    let changed = fixtures::service("shop", "s7", "http", 7).replace("version: v2", "version: v3");
+    assert_eq!(apply(&mut world, &changed), [shard("10.0.7.2")]);
+    let ready = changed.replace("ready: false", "ready: true");
+    assert_eq!(apply(&mut world, &ready), []);
+    let port = ready.replace("port: 8080", "port: 8081");
+    assert_eq!(apply(&mut world, &port), [shard("10.0.7.2")]);
+    let moved = port.replace("podIP: 10.0.7.2", "podIP: 10.0.7.99");
+    let mut both = [shard("10.0.7.2"), shard("10.0.7.99")];
+    both.sort();
+    assert_eq!(apply(&mut world, &moved), both);
+}
+
+/// One policy switches mutual TLS off and another on again for some pods: whom the second means
+/// is said to clients too, though it switches nothing off itself.
+#[test]
+fn a_policy_beside_one_that_switches_mtls_off_touches_endpoints_and_addresses() {
+    let policy = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: weft.dev/v1alpha1\nkind: MeshPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {spec}\n---\n"
+        )
+    };
+    let off = policy(
+        "open",
+        "{targetRefs: [{kind: Namespace}], mtls: {mode: Disabled}}",
+    );
+    let on = policy(
+        "closed",
+        "{targetRefs: [{kind: Service, name: x}], mtls: {mode: Strict}}",
+    );
+    let service = fixtures::service("shop", "x", "http", 1);
+    let mut world = fixtures::world(&(service.clone() + &off));
+    let mut changes = vec![on];
+    // Then the Service means other pods.
+    changes.push(service.replacen("selector: {app: x}", "selector: {app: x, version: v1}", 1));
+    for change in changes {
+        world.take_dirty();
+        let before = documents(&lower_all(&world));
+        for object in objects(&change) {
+            world.apply(object);
+        }
+        let dirty = world.take_dirty();
+        let after = documents(&lower_all(&world));
+        let mut differ = 0;
+        for name in before.keys().chain(after.keys()) {
+            if before.get(name) != after.get(name) {
+                differ += 1;
+                let key = Key::from(&name.parse().unwrap());
+                assert!(dirty.contains(&key), "{name} changed and is not dirty");
+            }
+        }
+        assert!(differ > 0, "{change} changed nothing");
+    }
 }
 
 #[test]

@@ -16,6 +16,8 @@ use crate::{
 pub(super) struct Trace {
     pub(super) targets: BTreeSet<Target>,
     pub(super) keys: BTreeSet<Key>,
+    /// Namespaces whose pods' mutual TLS a policy speaks of.
+    pub(super) namespaces: BTreeSet<String>,
     /// Services that a route forwards to, with the label keys of its subsets.
     pub(super) backends: BTreeMap<Name, BTreeSet<String>>,
 }
@@ -78,6 +80,13 @@ impl World {
     fn trace_mesh(&self, (namespace, _): &Name, facts: &MeshFacts, trace: &mut Trace) {
         let disables = facts.mtls.as_ref().is_some_and(|mtls| mtls.disables());
         let all_in = |trace: &mut Trace, namespace: &str, client: bool| {
+            if facts.mtls.is_some() {
+                trace.namespaces.insert(namespace.to_owned());
+            }
+            if disables {
+                let shards = self.inventory.address_shards_of(namespace);
+                trace.keys.extend(shards.into_iter().map(Key::Addresses));
+            }
             if !client && !disables {
                 return;
             }
@@ -104,10 +113,10 @@ impl World {
                 MeshTargetKind::Mesh => {
                     trace.targets.insert(Target::Mesh);
                     trace.keys.insert(Key::Mesh);
-                    let namespaces: BTreeSet<&String> = self
-                        .inventory
-                        .services
-                        .keys()
+                    let services = self.inventory.services.keys();
+                    let pods = self.inventory.pods.keys();
+                    let namespaces: BTreeSet<&String> = services
+                        .chain(pods)
                         .map(|(namespace, _)| namespace)
                         .collect();
                     for namespace in namespaces {

@@ -20,7 +20,7 @@ pub fn check(document: &Document) -> Vec<Problem> {
         Document::Inbound(inbound) => check_policies(&inbound.authorization),
         Document::Mesh(mesh) => check_policies(&mesh.authorization),
         Document::Gateway(gateway) => CompiledGateway::compile(gateway).1,
-        Document::Index(_) | Document::Endpoints(_) => Vec::new(),
+        Document::Index(_) | Document::Addresses(_) | Document::Endpoints(_) => Vec::new(),
     }
 }
 

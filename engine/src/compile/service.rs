@@ -62,6 +62,17 @@ impl CompiledPort {
         }
     }
 
+    /// A port without routes: what is called there was chosen by the client itself.
+    pub fn without_routes(port: u16, protocol: Protocol, policy: ClientPolicy) -> Self {
+        Self {
+            port,
+            protocol,
+            policy,
+            http: None,
+            tcp: None,
+        }
+    }
+
     /// Whether HTTP rules steer this port.
     pub fn has_http_routes(&self) -> bool {
         self.http.is_some()

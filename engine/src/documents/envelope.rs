@@ -5,8 +5,8 @@ use serde_json::{Value, value::RawValue};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
-    EndpointsDocument, GatewayDocument, InboundDocument, IndexDocument, MeshDocument,
-    ServiceDocument,
+    AddressesDocument, EndpointsDocument, GatewayDocument, InboundDocument, IndexDocument,
+    MeshDocument, ServiceDocument,
 };
 
 /// The version that this build writes.
@@ -20,6 +20,8 @@ pub enum Document {
     Mesh(MeshDocument),
     /// A shard of ClusterIP → service.
     Index(IndexDocument),
+    /// A shard of pod address → who is there.
+    Addresses(AddressesDocument),
     /// A service as its clients see it.
     Service(ServiceDocument),
     /// The addresses behind a service.
@@ -109,6 +111,7 @@ impl Document {
         const KINDS: &[&str] = &[
             "Mesh",
             "Index",
+            "Addresses",
             "Service",
             "Endpoints",
             "Inbound",
@@ -117,6 +120,7 @@ impl Document {
         Ok(match kind {
             "Mesh" => Self::Mesh(Deserialize::deserialize(spec)?),
             "Index" => Self::Index(Deserialize::deserialize(spec)?),
+            "Addresses" => Self::Addresses(Deserialize::deserialize(spec)?),
             "Service" => Self::Service(Deserialize::deserialize(spec)?),
             "Endpoints" => Self::Endpoints(Deserialize::deserialize(spec)?),
             "Inbound" => Self::Inbound(Deserialize::deserialize(spec)?),

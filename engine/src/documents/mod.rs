@@ -10,6 +10,7 @@
 mod envelope;
 mod name;
 
+mod addresses;
 mod authorization;
 mod client_policy;
 mod endpoints;
@@ -20,6 +21,7 @@ mod mesh;
 mod route;
 mod service;
 
+pub use addresses::{ADDRESS_SHARDS, AddressesDocument, PodAddress};
 pub use authorization::{
     AuthAction, AuthRule, AuthorizationPolicy, HeaderCondition, PolicyMode, RuleFrom, RuleTo,
     Selector,

@@ -1,5 +1,5 @@
-//! Document names: `mesh`, `index.0a`, `service.<ns>.<name>`, `endpoints.<ns>.<name>[.<shard>]`,
-//! `inbound.<ns>`, `gateway.<ns>.<name>`. They are valid ConfigMap names (RFC 1123 subdomains)
+//! Document names: `mesh`, `index.0a`, `addresses.a0`, `service.<ns>.<name>`,
+//! `endpoints.<ns>.<name>[.<shard>]`, `inbound.<ns>`, `gateway.<ns>.<name>`. They are valid ConfigMap names (RFC 1123 subdomains)
 //! because namespaces and Service names are DNS labels; a Gateway's name may hold dots, so its
 //! namespace comes first and the rest is the name.
 
@@ -15,6 +15,8 @@ pub enum DocumentName {
     Mesh,
     /// `index.<00..0f>`
     Index(u8),
+    /// `addresses.<00..ff>`
+    Addresses(u8),
     /// `inbound.<ns>`
     Inbound(String),
     /// `service.<ns>.<name>`
@@ -36,7 +38,7 @@ impl DocumentName {
 /// A string that names no document.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{0}` names no config document; the kinds are mesh, index, inbound, service, endpoints and gateway"
+    "`{0}` names no config document; the kinds are mesh, index, addresses, inbound, service, endpoints and gateway"
 )]
 pub struct NameError(pub String);
 
@@ -45,6 +47,7 @@ impl fmt::Display for DocumentName {
         match self {
             Self::Mesh => f.write_str("mesh"),
             Self::Index(shard) => write!(f, "index.{shard:02x}"),
+            Self::Addresses(shard) => write!(f, "addresses.{shard:02x}"),
             Self::Inbound(ns) => write!(f, "inbound.{ns}"),
             Self::Service(ns, name) => write!(f, "service.{ns}.{name}"),
             Self::Endpoints(ns, name, 0) => write!(f, "endpoints.{ns}.{name}"),
@@ -67,12 +70,16 @@ impl FromStr for DocumentName {
             }
         };
         let (kind, rest) = text.split_once('.').unwrap_or((text, ""));
+        // Two lower-case digits and nothing else: a document has one name.
+        let shard = || match u8::from_str_radix(rest, 16) {
+            Ok(shard) if format!("{shard:02x}") == rest => Ok(shard),
+            _ => Err(invalid()),
+        };
         let pair = || rest.split_once('.').ok_or_else(invalid);
         match kind {
             "mesh" if text == "mesh" => Ok(Self::Mesh),
-            "index" if rest.len() == 2 => u8::from_str_radix(rest, 16)
-                .map(Self::Index)
-                .map_err(|_| invalid()),
+            "index" => shard().map(Self::Index),
+            "addresses" => shard().map(Self::Addresses),
             "inbound" => Ok(Self::Inbound(label(rest)?)),
             "service" => pair().and_then(|(ns, name)| Ok(Self::Service(label(ns)?, label(name)?))),
             "gateway" => pair().and_then(|(ns, name)| {

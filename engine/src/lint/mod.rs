@@ -50,7 +50,10 @@ pub fn lint<'d>(documents: impl IntoIterator<Item = &'d Document>) -> Vec<Proble
                 let servers = Some((inbound, mesh));
                 authorization::lint(&policies, servers, &mut problems);
             }
-            Document::Mesh(_) | Document::Index(_) | Document::Endpoints(_) => {}
+            Document::Mesh(_)
+            | Document::Index(_)
+            | Document::Addresses(_)
+            | Document::Endpoints(_) => {}
         }
     }
     problems.sort();

@@ -98,6 +98,7 @@ pub fn kind_of(name: &DocumentName) -> &'static str {
     match name {
         DocumentName::Mesh => "mesh",
         DocumentName::Index(_) => "index",
+        DocumentName::Addresses(_) => "addresses",
         DocumentName::Inbound(_) => "inbound",
         DocumentName::Service(..) => "service",
         DocumentName::Endpoints(..) => "endpoints",
@@ -111,6 +112,7 @@ pub(crate) fn span(key: &Key) -> (DocumentName, DocumentName) {
     match key.clone() {
         Key::Mesh => one(DocumentName::Mesh),
         Key::Index(shard) => one(DocumentName::Index(shard)),
+        Key::Addresses(shard) => one(DocumentName::Addresses(shard)),
         Key::Inbound(namespace) => one(DocumentName::Inbound(namespace)),
         Key::Service(namespace, name) => one(DocumentName::Service(namespace, name)),
         Key::Gateway(namespace, name) => one(DocumentName::Gateway(namespace, name)),

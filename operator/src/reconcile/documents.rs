@@ -111,7 +111,7 @@ impl<P: Publisher> Documents<P> {
     /// A key's documents may have changed.
     pub(super) fn mark(&mut self, key: Key) {
         let gather = match key {
-            Key::Endpoints(..) => GATHER_ENDPOINTS,
+            Key::Endpoints(..) | Key::Addresses(_) => GATHER_ENDPOINTS,
             _ => GATHER,
         };
         self.due.mark(key, Instant::now() + gather);

@@ -12,19 +12,25 @@ mod last_good;
 /// inotify, as a hint to whoever polls.
 mod watch;
 
+/// Pods of the mesh by address.
+mod addresses;
 /// A service's documents, put together.
 mod assembly;
 /// Takes documents in and publishes views.
 mod keeper;
+/// A call to a pod that the client chose itself.
+mod pod_call;
 /// What workers read.
 mod store;
 mod view;
 
+pub use addresses::{Addressed, PodView};
 pub use api::{ApiError, ApiFeed, ApiServer};
 pub use dir::DirFeed;
 pub use feed::{Feed, FeedEvent};
 pub use keeper::Keeper;
 pub use last_good::LastGood;
+pub use pod_call::PodCall;
 pub use store::{ActiveDocument, ConfigStore, LOAD_TIMEOUT};
 pub use view::{EndpointView, GatewayView, ServiceView};
 pub(crate) use watch::watch_directory;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -14,14 +14,21 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, watch};
 use weft_engine::{
     compile::CompiledInbound,
-    documents::{DocumentName, IndexDocument, MeshDocument, ServiceRef},
+    documents::{
+        ADDRESS_SHARDS, AddressesDocument, DocumentName, INDEX_SHARDS, IndexDocument, MeshDocument,
+        ServiceRef,
+    },
     problem::Problem,
 };
 
-use super::{GatewayView, ServiceView};
+use super::{Addressed, GatewayView, ServiceView, addresses::AddressTable};
 
 /// How long a first use waits for its documents.
 pub const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the first connection to an address outside every Service waits for its shard. What it
+/// dials may well be outside the mesh, and must not suffer for our asking.
+pub(super) const ADDRESS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Services that are followed at once; a first use beyond finds nothing. Far above what one
 /// workload calls, so that a client that invents hosts cannot fill the memory.
@@ -77,8 +84,10 @@ pub(super) struct Shared {
     inbound: ArcSwapOption<CompiledInbound>,
     mesh: ArcSwapOption<MeshDocument>,
     gateway: ArcSwapOption<GatewayView>,
-    index: [ArcSwapOption<IndexDocument>; weft_engine::documents::INDEX_SHARDS as usize],
-    /// Names known to be absent (and followed, so that their coming is noticed).
+    index: [ArcSwapOption<IndexDocument>; INDEX_SHARDS as usize],
+    addresses: [ArcSwapOption<AddressTable>; ADDRESS_SHARDS as usize],
+    /// Names that nobody waits for any more: absent, or a shard that did not come in time. They
+    /// are followed, so that their coming is noticed.
     absent: Mutex<HashMap<DocumentName, ()>>,
     active: Mutex<BTreeMap<DocumentName, ActiveDocument>>,
     generation: watch::Sender<u64>,
@@ -103,6 +112,7 @@ impl ConfigStore {
                 mesh: ArcSwapOption::empty(),
                 gateway: ArcSwapOption::empty(),
                 index: std::array::from_fn(|_| ArcSwapOption::empty()),
+                addresses: std::array::from_fn(|_| ArcSwapOption::empty()),
                 absent: Mutex::default(),
                 active: Mutex::default(),
                 generation: watch::Sender::new(0),
@@ -125,17 +135,44 @@ impl ConfigStore {
         }
         let document = DocumentName::Service(namespace.to_owned(), name.to_owned());
         // Boxed here and below: what mostly does not happen is no part of every request's state.
-        Box::pin(self.load(&document, || self.get(namespace, name))).await
+        let load = self.load(&document, LOAD_TIMEOUT, || self.get(namespace, name));
+        Box::pin(load).await
     }
 
-    /// The service whose ClusterIP this is, with port 0.
+    /// The service whose ClusterIP this is, with port 0. Waits at most [`LOAD_TIMEOUT`].
     pub async fn service_at(&self, address: IpAddr) -> Option<ServiceRef> {
         let shard = IndexDocument::shard_of(address);
         let slot = self.shared.index.get(usize::from(shard))?;
         if slot.load().is_none() {
-            Box::pin(self.load(&DocumentName::Index(shard), || slot.load_full())).await?;
+            let name = DocumentName::Index(shard);
+            let load = self.load_shard(name, LOAD_TIMEOUT, || slot.load_full());
+            Box::pin(load).await?;
         }
         slot.load().as_ref()?.services.get(&address).cloned()
+    }
+
+    /// Who is at an address that is no ClusterIP. Waits at most a second, and only until its shard
+    /// is known or known not to come: a pod that is not known yet is called in plaintext, which it
+    /// refuses where its policy asks for more.
+    pub async fn pod_at(&self, address: SocketAddr) -> Addressed {
+        let shard = AddressesDocument::shard_of(address.ip());
+        if let Some(slot) = self.shared.addresses.get(usize::from(shard))
+            && slot.load().is_none()
+        {
+            let name = DocumentName::Addresses(shard);
+            let load = self.load_shard(name, ADDRESS_TIMEOUT, || slot.load_full());
+            Box::pin(load).await;
+        }
+        self.known_pod_at(address)
+    }
+
+    /// Who is there as far as is known now.
+    pub(super) fn known_pod_at(&self, address: SocketAddr) -> Addressed {
+        let shard = AddressesDocument::shard_of(address.ip());
+        let slot = self.shared.addresses.get(usize::from(shard));
+        let table = slot.map(ArcSwapOption::load);
+        let table = table.as_ref().and_then(|table| table.as_ref());
+        table.map_or(Addressed::Outside, |table| table.at(address))
     }
 
     /// The server-side policies of this workload; `None` until they are loaded (refuse then).
@@ -181,7 +218,35 @@ impl ConfigStore {
         self.lock_active().get(name).cloned()
     }
 
-    async fn load<T>(&self, name: &DocumentName, found: impl Fn() -> Option<T>) -> Option<T> {
+    /// A shard that does not come in time is not waited for again until it does: nearly all that
+    /// is asked of it concerns addresses that it says nothing of.
+    async fn load_shard<T>(
+        &self,
+        name: DocumentName,
+        within: Duration,
+        found: impl Fn() -> Option<T>,
+    ) -> Option<T> {
+        if self.is_absent(&name) {
+            return found();
+        }
+        let loaded = self.load(&name, within, &found).await;
+        // A name that the keeper did not hear of (its queue was full) is not followed.
+        if loaded.is_none() && self.shared.wanted.try_send(name.clone()).is_ok() {
+            self.shared.set_absent(&name, true);
+            // It may have come in between, and then nobody would take that back.
+            if found().is_some() {
+                self.shared.set_absent(&name, false);
+            }
+        }
+        loaded
+    }
+
+    async fn load<T>(
+        &self,
+        name: &DocumentName,
+        within: Duration,
+        found: impl Fn() -> Option<T>,
+    ) -> Option<T> {
         let mut changes = self.changes();
         if self.is_absent(name) {
             // The name is followed: when it comes, it is no longer absent.
@@ -199,9 +264,7 @@ impl ConfigStore {
                 }
             }
         };
-        tokio::time::timeout(LOAD_TIMEOUT, wait)
-            .await
-            .unwrap_or(None)
+        tokio::time::timeout(within, wait).await.unwrap_or(None)
     }
 
     fn is_absent(&self, name: &DocumentName) -> bool {
@@ -244,6 +307,12 @@ impl Shared {
     pub(super) fn publish_index(&self, document: IndexDocument) {
         if let Some(slot) = self.index.get(usize::from(document.shard)) {
             slot.store(Some(Arc::new(document)));
+        }
+    }
+
+    pub(super) fn publish_addresses(&self, document: AddressesDocument) {
+        if let Some(slot) = self.addresses.get(usize::from(document.shard)) {
+            slot.store(Some(Arc::new(AddressTable::new(document))));
         }
     }
 

@@ -229,6 +229,9 @@ impl Arrived<'_> {
 fn default_authority(cluster: &Cluster) -> Option<Authority> {
     let name = if cluster.namespace.is_empty() {
         format!("localhost:{}", cluster.port)
+    } else if cluster.service.is_empty() {
+        // A pod that no Service stands for.
+        return None;
     } else {
         format!("{}.{}:{}", cluster.service, cluster.namespace, cluster.port)
     };

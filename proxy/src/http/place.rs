@@ -11,7 +11,7 @@ use weft_engine::{
 
 use super::{context::Context, observation::Observation, respond::Refusal, target::service_of};
 use crate::{
-    config::{GatewayView, ServiceView},
+    config::{GatewayView, PodCall, ServiceView},
     connection::Target,
     upstream::{Cluster, Upstreams},
     worker::Worker,
@@ -21,6 +21,8 @@ use crate::{
 pub(super) enum Place {
     /// A service port, as its clients see it.
     Service(Arc<ServiceView>, u16),
+    /// A pod that the client dialled itself.
+    Pod(Box<PodCall>),
     /// A listener of this gateway.
     Gateway(Arc<GatewayView>, Arc<str>),
     /// The local application.
@@ -49,6 +51,12 @@ impl Place {
                 let view = view.ok_or(Refusal::NotConfigured("no_service_config"))?;
                 observation.destination(&view.namespace, &view.name, service.port);
                 Ok(Self::Service(view, service.port))
+            }
+            Target::Pod(pod) => {
+                let call = Box::pin(PodCall::to(config, pod)).await;
+                let (namespace, service, port) = call.names();
+                observation.destination(&namespace.into(), &service.into(), port);
+                Ok(Self::Pod(Box::new(call)))
             }
             Target::Host => {
                 let mesh = config.mesh();
@@ -97,6 +105,7 @@ impl Place {
                 let unknown = || Refusal::UnknownHost(authority.chars().take(256).collect());
                 port.map(Scope::Outbound).ok_or_else(unknown)
             }
+            Self::Pod(call) => Ok(Scope::Outbound(call.port())),
             Self::Gateway(view, name) => view
                 .listener(name)
                 .map(Scope::Gateway)
@@ -107,7 +116,7 @@ impl Place {
 
     /// The calling workload, where it is our own.
     pub(super) fn caller<'w>(&self, worker: &'w Worker) -> Option<&'w Workload> {
-        matches!(self, Self::Service(..)).then_some(&worker.workload)
+        matches!(self, Self::Service(..) | Self::Pod(_)).then_some(&worker.workload)
     }
 
     /// Inbound: what the pod's own port is declared to speak.
@@ -129,6 +138,7 @@ impl Place {
         let Some(rule) = rule else {
             let cluster = match self {
                 Self::Service(view, port) => service_cluster(context, view, *port),
+                Self::Pod(call) => Upstreams::pod(worker, call),
                 Self::App { address, .. } => Upstreams::app(worker, *address),
                 // A gateway's request without a rule is `NoRoute`, so this is not reached.
                 Self::Gateway(..) => return Err(Refusal::NoRoute),
@@ -147,6 +157,7 @@ impl Place {
             {
                 service_cluster(context, view, wanted.port)
             }
+            Self::Pod(call) if call.is_meant(backend) => Upstreams::pod(worker, call),
             _ => {
                 let view = worker.config.service(&wanted.namespace, &wanted.name).await;
                 let view = view.ok_or(Refusal::NoBackend("backend_not_found"))?;

@@ -10,6 +10,7 @@ use super::{
     detect::{Look, SNIFF_TIMEOUT, Spoken, detect},
 };
 use crate::{
+    config::{Addressed, PodCall, PodView},
     connection::{ConnectionInfo, Direction, Prefixed, Stream, Target},
     http,
     observe::families::{CONNECTIONS_REFUSED, PROTOCOL_DETECTIONS},
@@ -17,7 +18,7 @@ use crate::{
     worker::Worker,
 };
 
-/// A connection to the capture port: redirected, to a ClusterIP or elsewhere; or made to the
+/// A connection to the capture port: redirected, to a ClusterIP, a pod or elsewhere; or made to the
 /// port itself, with the service in each request's `Host`.
 pub(super) async fn captured(worker: Rc<Worker>, accepted: Accepted, dialled: Option<SocketAddr>) {
     let Some(dialled) = dialled else {
@@ -25,21 +26,31 @@ pub(super) async fn captured(worker: Rc<Worker>, accepted: Accepted, dialled: Op
         let stream = Stream::Plain(Prefixed::new(Bytes::new(), accepted.stream));
         return http::serve(worker, connection, stream, http::Version::Auto).await;
     };
-    match worker.config.service_at(dialled.ip()).await {
-        Some(service) => {
-            let service = ServiceRef {
-                port: dialled.port(),
-                ..service
-            };
-            to_service(worker, accepted, Some(dialled), service).await;
-        }
-        None => {
+    if let Some(service) = worker.config.service_at(dialled.ip()).await {
+        let service = ServiceRef {
+            port: dialled.port(),
+            ..service
+        };
+        return to_service(worker, accepted, Some(dialled), service).await;
+    }
+    match worker.config.pod_at(dialled).await {
+        Addressed::Pod(pod) => to_pod(worker, accepted, pod).await,
+        Addressed::Outside => {
             let target = Target::Passthrough(dialled);
             let connection = info(&accepted, Some(dialled), target);
             let stream = Stream::Plain(Prefixed::new(Bytes::new(), accepted.stream));
             tcp::passthrough(worker, connection, stream, dialled).await;
         }
+        Addressed::Unreadable => refuse(&worker, "identity_unreadable"),
     }
+}
+
+/// A connection to a pod of the mesh by its own address.
+async fn to_pod(worker: Rc<Worker>, accepted: Accepted, pod: PodView) {
+    let protocol = PodCall::to(&worker.config, &pod).await.port().protocol;
+    let dialled = pod.address;
+    let connection = info(&accepted, Some(dialled), Target::Pod(Box::new(pod)));
+    serve(worker, connection, accepted, protocol).await;
 }
 
 /// A connection to a listener that is bound to one service port.
@@ -49,7 +60,7 @@ pub(super) async fn bound(worker: Rc<Worker>, accepted: Accepted, service: Servi
 
 async fn to_service(
     worker: Rc<Worker>,
-    mut accepted: Accepted,
+    accepted: Accepted,
     dialled: Option<SocketAddr>,
     service: ServiceRef,
 ) {
@@ -64,13 +75,26 @@ async fn to_service(
     let Some(protocol) = protocol else {
         // Who speaks HTTP would like an answer, but what is spoken is not known.
         tracing::debug!(target = ?connection.target, "no such service or port");
-        worker
-            .metrics
-            .counter(&CONNECTIONS_REFUSED, &["outbound", "service_unknown"])
-            .inc();
-        return;
+        return refuse(&worker, "service_unknown");
     };
     drop(view);
+    serve(worker, connection, accepted, protocol).await;
+}
+
+fn refuse(worker: &Worker, reason: &str) {
+    worker
+        .metrics
+        .counter(&CONNECTIONS_REFUSED, &["outbound", reason])
+        .inc();
+}
+
+/// Serves what the target is declared to speak, or what it turns out to.
+async fn serve(
+    worker: Rc<Worker>,
+    connection: ConnectionInfo,
+    mut accepted: Accepted,
+    protocol: Protocol,
+) {
     let (is_http, bytes) = match protocol {
         Protocol::Http | Protocol::Http2 | Protocol::Grpc => (true, Bytes::new()),
         Protocol::Tcp | Protocol::Tls => (false, Bytes::new()),

@@ -1,36 +1,98 @@
 //! To an endpoint of a service, or past the mesh.
 
-use std::{net::SocketAddr, rc::Rc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
-use weft_engine::decide::{Peer, Scope, Verdict, decide_tcp, pick_backend};
+use weft_engine::{
+    compile::CompiledPort,
+    decide::{Peer, Scope, Verdict, decide_tcp, pick_backend},
+    documents::Backend,
+};
 
 use super::{copy_both, inbound::IDLE_TIMEOUT, session::Session};
 use crate::{
+    config::{PodCall, ServiceView},
     connection::{ConnectionInfo, Stream, Target},
-    upstream::{self, UpstreamStream},
+    upstream::{self, Cluster, UpstreamStream, Upstreams},
     worker::Worker,
 };
 
 /// How long a host outside the mesh may take to accept.
 const PASSTHROUGH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Routes a connection to a service and carries it to an endpoint.
+/// Labels of every endpoint.
+static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+
+/// What a connection is meant for, with the configuration of this moment.
+enum Meant {
+    Service(Arc<ServiceView>, u16),
+    /// The pod that the client dialled itself.
+    Pod(PodCall),
+}
+
+impl Meant {
+    fn port(&self) -> Option<&CompiledPort> {
+        match self {
+            Self::Service(view, port) => view.compiled.port(*port),
+            Self::Pod(call) => Some(call.port()),
+        }
+    }
+
+    /// The cluster that takes the connection, and the labels of the endpoints that may. `None`:
+    /// the rule's backend is no service.
+    async fn cluster<'b>(
+        &self,
+        worker: &Rc<Worker>,
+        backend: Option<&'b Backend>,
+    ) -> Option<(Rc<Cluster>, &'b BTreeMap<String, String>)> {
+        let Some(backend) = backend else {
+            let cluster = match self {
+                Self::Service(view, port) => Upstreams::service(worker, view, *port),
+                Self::Pod(call) => Upstreams::pod(worker, call),
+            };
+            return Some((cluster, &NO_LABELS));
+        };
+        let cluster = match self {
+            Self::Pod(call) if call.is_meant(backend) => Upstreams::pod(worker, call),
+            _ => {
+                let wanted = &backend.service;
+                let view = worker
+                    .config
+                    .service(&wanted.namespace, &wanted.name)
+                    .await?;
+                Upstreams::service(worker, &view, wanted.port)
+            }
+        };
+        Some((cluster, &backend.labels))
+    }
+}
+
+/// Routes a connection to a service, or to the pod that was dialled, and carries it to an
+/// endpoint.
 pub(crate) async fn outbound(worker: Rc<Worker>, connection: ConnectionInfo, mut stream: Stream) {
-    let Target::Service(target) = &connection.target else {
-        return;
+    let (mut session, meant) = match &connection.target {
+        Target::Service(target) => {
+            let (namespace, name) = (&*target.namespace, &*target.name);
+            let destination = format!("{namespace}/{name}:{}", target.port);
+            let session = Session::open(&worker, &connection, (namespace, name), destination);
+            let Some(view) = worker.config.service(namespace, name).await else {
+                return session.failed("service_unknown");
+            };
+            (session, Meant::Service(view, target.port))
+        }
+        Target::Pod(pod) => {
+            let call = PodCall::to(&worker.config, pod).await;
+            let (namespace, name, port) = call.names();
+            let destination = match name {
+                "" => pod.address.to_string(),
+                name => format!("{namespace}/{name}:{port}"),
+            };
+            let session = Session::open(&worker, &connection, (namespace, name), destination);
+            (session, Meant::Pod(call))
+        }
+        _ => return,
     };
-    let mut session = Session::open(
-        &worker,
-        &connection,
-        (&target.namespace, &target.name),
-        format!("{}/{}:{}", target.namespace, target.name, target.port),
-    );
-    let view = worker.config.service(&target.namespace, &target.name).await;
-    let Some(view) = view else {
-        return session.failed("service_unknown");
-    };
-    let Some(port) = view.compiled.port(target.port) else {
+    let Some(port) = meant.port() else {
         return session.failed("service_unknown");
     };
     let peer = Peer {
@@ -38,13 +100,17 @@ pub(crate) async fn outbound(worker: Rc<Worker>, connection: ConnectionInfo, mut
         identity: None,
         workload: Some(&worker.workload),
     };
+    let of_service = match &meant {
+        Meant::Service(view, _) => view.cluster_ips().first().copied(),
+        Meant::Pod(_) => None,
+    };
     let dialled = connection
         .original_destination
         .map(|address| address.ip())
-        .or_else(|| view.cluster_ips().first().copied())
+        .or(of_service)
         .unwrap_or_else(|| connection.local.ip());
-    let scope = Scope::Outbound(port);
-    let decision = decide_tcp(scope, (dialled, target.port), &peer, &mut ());
+    // Rules speak of the Service's port, also where a pod's own was dialled.
+    let decision = decide_tcp(Scope::Outbound(port), (dialled, port.port), &peer, &mut ());
     session.reasons(&decision.reasons);
     let rule = match decision.verdict {
         Verdict::Proceed(rule) => rule,
@@ -59,29 +125,21 @@ pub(crate) async fn outbound(worker: Rc<Worker>, connection: ConnectionInfo, mut
             _ => return session.failed("invalid_backend"),
         },
     };
-    let (service, service_port) = match backend {
-        None => (view.clone(), target.port),
-        Some(backend) => {
-            let wanted = &backend.service;
-            let service = worker.config.service(&wanted.namespace, &wanted.name).await;
-            match service {
-                Some(service) => (service, wanted.port),
-                None => return session.failed("invalid_backend"),
-            }
-        }
-    };
     let idle = port.policy.timeouts.idle.map(Duration::from_millis);
-    let connected = upstream::connect_tcp(&worker, &service, service_port, backend).await;
+    let Some((cluster, labels)) = meant.cluster(&worker, backend).await else {
+        return session.failed("invalid_backend");
+    };
+    let connected = upstream::connect_tcp(&worker, &cluster, labels).await;
     let mut upstream = match connected {
         Ok(upstream) => upstream,
         Err(error) => {
-            tracing::debug!(service = %service, %error, "no endpoint could be reached");
+            tracing::debug!(target = ?connection.target, %error, "no endpoint could be reached");
             return session.failed(error.flag());
         }
     };
     session.endpoint(upstream.endpoint, upstream.identity.clone());
     // The views are let go: a connection may outlive many of them.
-    drop((view, service));
+    drop((meant, cluster));
     let idle = idle.unwrap_or(IDLE_TIMEOUT);
     let (copied, result) = match &mut upstream.stream {
         UpstreamStream::Plain(server) => copy_both(&mut stream, server, idle).await,
@@ -90,8 +148,8 @@ pub(crate) async fn outbound(worker: Rc<Worker>, connection: ConnectionInfo, mut
     session.finished(copied, result, &stream);
 }
 
-/// Carries a redirected connection to where it was meant to go: the mesh knows no service
-/// there.
+/// Carries a redirected connection to where it was meant to go: the mesh knows
+/// neither a service nor a pod of its own there.
 pub(crate) async fn passthrough(
     worker: Rc<Worker>,
     connection: ConnectionInfo,

@@ -20,7 +20,7 @@ use super::{
     pool::Bounds,
     retry_budget::RetryBudget,
 };
-use crate::config::{EndpointView, ServiceView};
+use crate::config::{EndpointView, PodCall, ServiceView};
 
 /// Subsets whose endpoint lists are kept; more than a service's routes can sensibly name.
 const SUBSETS: usize = 64;
@@ -117,6 +117,27 @@ impl Cluster {
             view.endpoints(self.port),
             now,
         );
+    }
+
+    /// Takes over what is known of the one pod that this is the cluster of. Compares when nothing
+    /// changed.
+    pub(super) fn follow_pod(&self, call: &PodCall, now: Instant) {
+        let (policy, protocol, endpoint) = (call.policy(), call.port().protocol, call.endpoint());
+        {
+            let known = self.current.borrow();
+            if *known.policy == policy
+                && known.protocol == protocol
+                && known.views.first() == Some(&endpoint)
+            {
+                return;
+            }
+        }
+        self.replace(None, Rc::new(policy), protocol, Arc::from([endpoint]), now);
+    }
+
+    /// Whether exchanges or connections are under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.any_endpoint(|endpoint| endpoint.is_busy())
     }
 
     /// Whether it is in use, and the cluster of this service's port.

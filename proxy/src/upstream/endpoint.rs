@@ -134,6 +134,11 @@ impl Endpoint {
         self.retired.set(false);
     }
 
+    /// Whether requests or connections are under way.
+    pub fn is_busy(&self) -> bool {
+        self.outstanding.get() > 0
+    }
+
     /// Whether connections must not be kept.
     pub fn is_retired(&self) -> bool {
         self.retired.get()

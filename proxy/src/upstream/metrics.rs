@@ -13,19 +13,31 @@ pub struct ClusterMetrics {
     service: Arc<str>,
     port: String,
     connected: Counter,
-    ejected: Gauge,
+    /// `None`: nothing is ever ejected.
+    ejected: Option<Gauge>,
 }
 
 impl ClusterMetrics {
     /// The series of one service port.
     pub fn new(recorder: &Recorder, namespace: &str, service: &str, port: u16) -> Self {
+        let labels = [service, namespace, &port.to_string()];
+        let ejected = recorder.gauge(&families::OUTLIER_EJECTIONS, &labels);
+        Self {
+            ejected: Some(ejected),
+            ..Self::of_pod(recorder, namespace, service, port)
+        }
+    }
+
+    /// The series of one pod behind a service port: what happens there happens to the service, but
+    /// how many of its endpoints are ejected others say.
+    pub fn of_pod(recorder: &Recorder, namespace: &str, service: &str, port: u16) -> Self {
         let port = port.to_string();
         Self {
             connected: recorder.counter(
                 &families::UPSTREAM_CONNECTS,
                 &[service, namespace, "success"],
             ),
-            ejected: recorder.gauge(&families::OUTLIER_EJECTIONS, &[service, namespace, &port]),
+            ejected: None,
             recorder: recorder.clone(),
             namespace: namespace.into(),
             service: service.into(),
@@ -69,12 +81,17 @@ impl ClusterMetrics {
 
     /// So many are ejected now.
     pub fn set_ejected(&self, count: usize) {
-        self.ejected.set(i64::try_from(count).unwrap_or(i64::MAX));
+        if let Some(ejected) = &self.ejected {
+            ejected.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// The cluster goes, and with it what it is now. What it counted stays until nobody has
     /// counted there for a while.
     pub fn withdraw(&self) {
+        if self.ejected.is_none() {
+            return;
+        }
         let labels = [&*self.service, &*self.namespace, self.port.as_str()];
         self.recorder.remove(&families::OUTLIER_EJECTIONS, &labels);
     }

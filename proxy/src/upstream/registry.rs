@@ -14,12 +14,20 @@ use weft_engine::documents::{ClientPolicy, ConnectionPool, Protocol};
 
 use super::{cluster::Cluster, metrics::ClusterMetrics, pool};
 use crate::{
-    config::{ConfigStore, EndpointView, ServiceView},
+    config::{ConfigStore, EndpointView, PodCall, ServiceView},
     worker::Worker,
 };
 
 /// How often idle connections and withdrawn services are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a pod that nobody dials any more is remembered: longer than an idle connection is
+/// kept.
+const POD_MEMORY: Duration = Duration::from_secs(5 * 60);
+
+/// Pods that are dialled by address and remembered by one core; beyond, the one that was dialled
+/// the longest ago is forgotten. More than a client that scrapes a large cluster asks.
+const MAX_PODS: usize = 8_192;
 
 /// Connections and requests that one core has towards a local application at most.
 const APP_POOL: ConnectionPool = ConnectionPool {
@@ -39,11 +47,19 @@ const APP_POOL: ConnectionPool = ConnectionPool {
 pub struct Upstreams {
     /// By `namespace/name:port`.
     services: RefCell<HashMap<Box<str>, Rc<Cluster>>>,
+    /// Pods that were dialled themselves, by address.
+    pods: RefCell<HashMap<SocketAddr, DialledPod>>,
     /// By where the local application listens.
     apps: RefCell<HashMap<SocketAddr, Rc<Cluster>>>,
     /// For composing keys without an allocation per request.
     scratch: RefCell<String>,
     sweeping: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct DialledPod {
+    cluster: Rc<Cluster>,
+    last: Cell<Instant>,
 }
 
 impl Upstreams {
@@ -73,6 +89,51 @@ impl Upstreams {
         });
         drop(key);
         cluster.follow(view, now);
+        cluster
+    }
+
+    /// The cluster of a pod that the client dialled itself: one endpoint, brought up to date with
+    /// what is known of it.
+    pub fn pod(worker: &Rc<Worker>, call: &PodCall) -> Rc<Cluster> {
+        let this = &worker.upstreams;
+        let now = Instant::now();
+        let address = call.pod.address;
+        let (namespace, service, port) = call.names();
+        let mut pods = this.pods.borrow_mut();
+        if let Some(known) = pods.get(&address) {
+            let cluster = &known.cluster;
+            if (&*cluster.namespace, &*cluster.service, cluster.port) == (namespace, service, port)
+            {
+                known.last.set(now);
+                cluster.follow_pod(call, now);
+                return cluster.clone();
+            }
+            // Another Service stands for it now.
+            cluster.withdraw(now);
+        } else if pods.len() >= MAX_PODS {
+            let oldest = pods.iter().min_by_key(|(_, pod)| pod.last.get());
+            if let Some(gone) = oldest.map(|(address, _)| *address)
+                && let Some(gone) = pods.remove(&gone)
+            {
+                gone.cluster.withdraw(now);
+            }
+        }
+        let cluster = Cluster::new(
+            namespace,
+            service,
+            port,
+            u32::try_from(worker.bootstrap.worker_count()).unwrap_or(u32::MAX),
+            ClusterMetrics::of_pod(&worker.metrics, namespace, service, port),
+            now,
+        );
+        cluster.follow_pod(call, now);
+        let pod = DialledPod {
+            cluster: cluster.clone(),
+            last: Cell::new(now),
+        };
+        pods.insert(address, pod);
+        drop(pods);
+        this.start_sweeping(worker);
         cluster
     }
 
@@ -151,11 +212,20 @@ impl Upstreams {
         if services.len() < before {
             services.shrink_to_fit();
         }
+        self.pods.borrow_mut().retain(|_, pod| {
+            let keep = now.duration_since(pod.last.get()) < POD_MEMORY || pod.cluster.is_busy();
+            if !keep {
+                pod.cluster.withdraw(now);
+            }
+            keep
+        });
     }
 
     /// Calls `visit` for each cluster.
     pub fn each(&self, mut visit: impl FnMut(&Rc<Cluster>)) {
         self.services.borrow().values().for_each(&mut visit);
+        let pods = self.pods.borrow();
+        pods.values().for_each(|pod| visit(&pod.cluster));
         self.apps.borrow().values().for_each(&mut visit);
     }
 }

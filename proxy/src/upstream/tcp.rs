@@ -2,17 +2,14 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 
-use weft_engine::{
-    documents::{Backend, LoadBalancing},
-    identity::SpiffeId,
-};
+use weft_engine::{documents::LoadBalancing, identity::SpiffeId};
 
 use super::{
-    Endpoint, Outstanding, UpstreamError, UpstreamStream, Upstreams,
+    Cluster, Endpoint, Outstanding, UpstreamError, UpstreamStream,
     outlier::Outcome,
     pool::{ConnectionPermit, Wire, dial},
 };
-use crate::{config::ServiceView, worker::Worker};
+use crate::worker::Worker;
 
 /// Endpoints that are tried for one connection: nothing was sent to the first, so another may be
 /// asked.
@@ -31,19 +28,15 @@ pub struct TcpUpstream {
     _permit: ConnectionPermit,
 }
 
-/// Connects to an endpoint of `service` for one TCP connection: balanced (least connections
+/// Connects to an endpoint of `cluster` for one TCP connection: balanced (least connections
 /// unless the policy says otherwise), within the pool's bounds and its connect time-out, over
-/// mesh TLS where the endpoint has an identity. `backend` narrows the choice to its subset.
+/// mesh TLS where the endpoint has an identity. `labels` narrow the choice to a subset.
 /// An endpoint that cannot be reached is passed over once.
 pub async fn connect_tcp(
     worker: &Rc<Worker>,
-    service: &ServiceView,
-    port: u16,
-    backend: Option<&Backend>,
+    cluster: &Rc<Cluster>,
+    labels: &BTreeMap<String, String>,
 ) -> Result<TcpUpstream, UpstreamError> {
-    let cluster = Upstreams::service(worker, service, port);
-    let no_labels = BTreeMap::new();
-    let labels = backend.map_or(&no_labels, |backend| &backend.labels);
     let policy = cluster.policy();
     let mut tried: Vec<Rc<Endpoint>> = Vec::new();
     let mut failure = None;
@@ -91,7 +84,12 @@ pub async fn connect_tcp(
         }
     }
     Err(failure.map_or_else(
-        || UpstreamError::NoEndpoint(format!("{service}:{port}")),
+        || {
+            UpstreamError::NoEndpoint(format!(
+                "{}/{}:{}",
+                cluster.namespace, cluster.service, cluster.port
+            ))
+        },
         UpstreamError::Dial,
     ))
 }

@@ -218,7 +218,11 @@ fn binary(mesh: &Mesh) -> PathBuf {
     fs::set_permissions(mesh.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = mesh.path().join("weft-proxy");
     if !binary.exists() {
-        fs::copy(env!("CARGO_BIN_EXE_weft-proxy"), &binary).unwrap();
+        // By another process: a file that this one holds open for writing, a child forked at that
+        // moment holds too, and it cannot be run ("text file busy").
+        let mut copy = Command::new("cp");
+        copy.arg(env!("CARGO_BIN_EXE_weft-proxy")).arg(&binary);
+        assert!(copy.status().unwrap().success());
     }
     binary
 }

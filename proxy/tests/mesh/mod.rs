@@ -255,6 +255,7 @@ pub fn name_of(document: &Document) -> DocumentName {
     match document {
         Document::Mesh(_) => DocumentName::Mesh,
         Document::Index(d) => DocumentName::Index(d.shard),
+        Document::Addresses(d) => DocumentName::Addresses(d.shard),
         Document::Service(d) => DocumentName::Service(d.namespace.clone(), d.name.clone()),
         Document::Endpoints(d) => {
             DocumentName::Endpoints(d.namespace.clone(), d.name.clone(), d.shard)

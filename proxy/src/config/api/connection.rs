@@ -2,7 +2,15 @@
 //! in its default configuration), and a watch holds its stream for minutes, so a further
 //! connection is opened before that bound would block a request.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response, header};
@@ -21,7 +29,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{ApiError, ApiServer};
 
-/// Streams that are put onto one connection.
+/// Streams that are put onto one connection, where the server allows as many.
 const STREAMS: usize = 64;
 
 /// Until a connection stands, and until an answer begins.
@@ -38,6 +46,17 @@ struct Connection {
     requests: SendRequest<Empty<Bytes>>,
     /// Its other holders are the streams.
     streams: Arc<()>,
+    /// How many streams the server allows, by its last settings.
+    allowed: Arc<AtomicUsize>,
+}
+
+impl Connection {
+    /// Whether one more watch may hold a stream of it. One stream is always tried: before the
+    /// server's settings have come nothing is known of it.
+    fn has_room(&self) -> bool {
+        let allowed = self.allowed.load(Ordering::Relaxed).clamp(1, STREAMS);
+        Arc::strong_count(&self.streams) <= allowed
+    }
 }
 
 /// A connection for one request and the stream that comes of it.
@@ -106,7 +125,7 @@ impl Connections {
         let free = open
             .connections
             .iter()
-            .find(|connection| Arc::strong_count(&connection.streams) <= STREAMS);
+            .find(|connection| connection.has_room());
         if let Some(connection) = free {
             return Ok(Lease {
                 requests: connection.requests.clone(),
@@ -123,12 +142,13 @@ impl Connections {
             Err(_) => Err(format!("no connection within {TIMEOUT:?}")),
         };
         match dialled {
-            Ok(requests) => {
+            Ok((requests, allowed)) => {
                 open.failed = None;
                 let streams = Arc::new(());
                 open.connections.push(Connection {
                     requests: requests.clone(),
                     streams: streams.clone(),
+                    allowed,
                 });
                 Ok(Lease {
                     requests,
@@ -142,7 +162,8 @@ impl Connections {
         }
     }
 
-    async fn dial(&self) -> Result<SendRequest<Empty<Bytes>>, String> {
+    /// Opens a connection; with it comes how many streams the server allows on it.
+    async fn dial(&self) -> Result<(SendRequest<Empty<Bytes>>, Arc<AtomicUsize>), String> {
         let server = &self.server;
         let stream = TcpStream::connect((server.host.as_str(), server.port))
             .await
@@ -165,12 +186,23 @@ impl Connections {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| format!("HTTP/2 with {}: {error}", server.authority()))?;
+        let allowed = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
+        let known = allowed.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let mut connection = pin!(connection);
+            let ended = poll_fn(|cx| {
+                let polled = connection.as_mut().poll(cx);
+                if polled.is_pending() {
+                    let allowed = connection.current_max_send_streams();
+                    known.store(allowed, Ordering::Relaxed);
+                }
+                polled
+            });
+            if let Err(error) = ended.await {
                 tracing::debug!(%error, "connection to the API server ended");
             }
         });
-        Ok(requests)
+        Ok((requests, allowed))
     }
 }
 

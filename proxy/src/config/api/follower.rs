@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Limited};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
 use weft_engine::documents::DocumentName;
 
 use super::{
@@ -24,6 +27,10 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// How long one watch is asked to last, in seconds. Spread, so that a thousand watches do not
 /// end together.
 const WATCH_SECONDS: std::ops::Range<u64> = 240..300;
+
+/// A watch that ends sooner than this, without a word, is not begun again at once: a server (or what
+/// stands before it) that ends every watch must not be asked in a tight loop.
+const SHORT_WATCH: Duration = Duration::from_secs(1);
 
 /// Grace beyond what a watch was asked to last, after which it counts as lost.
 const WATCH_GRACE: Duration = Duration::from_secs(30);
@@ -63,11 +70,16 @@ impl Follower {
                 Ok(()) => backoff = FIRST_BACKOFF,
                 Err(ApiError::Gone) => {
                     self.resource_version = None;
-                    tokio::time::sleep(jitter(FIRST_BACKOFF)).await;
+                    sleep(jitter(FIRST_BACKOFF)).await;
                 }
                 Err(error) => {
+                    // Listed anew afterwards. To go on from a version is only right with the
+                    // server that gave it: what comes back after a failure may have been restored
+                    // from a backup, whose versions are lower, and would keep silent about
+                    // everything up to ours.
+                    self.resource_version = None;
                     self.say_unreachable(&error).await;
-                    tokio::time::sleep(jitter(backoff)).await;
+                    sleep(jitter(backoff)).await;
                     backoff = (backoff * 2).min(LAST_BACKOFF);
                 }
             }
@@ -120,10 +132,15 @@ impl Follower {
         );
         let answer = self.connections.get(&self.path(&query)).await?;
         let limit = Duration::from_secs(seconds) + WATCH_GRACE;
+        let began = Instant::now();
         match timeout(limit, self.read_events(answer)).await {
-            Ok(ended) => ended,
-            Err(_) => Err(ApiError::Connect("the watch does not end".to_owned())),
+            Ok(ended) => ended?,
+            Err(_) => return Err(ApiError::Connect("the watch does not end".to_owned())),
         }
+        if began.elapsed() < SHORT_WATCH && self.resource_version.as_deref() == Some(version) {
+            sleep(jitter(SHORT_WATCH)).await;
+        }
+        Ok(())
     }
 
     async fn read_events(&mut self, mut answer: Answer) -> Result<(), ApiError> {

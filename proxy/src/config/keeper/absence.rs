@@ -1,6 +1,8 @@
 //! What becomes of a document that its source does not have (any more).
 
-use weft_engine::documents::{Document, DocumentName, Envelope, InboundDocument, IndexDocument};
+use weft_engine::documents::{
+    AddressesDocument, Document, DocumentName, Envelope, InboundDocument, IndexDocument,
+};
 
 use super::Keeper;
 use crate::{
@@ -60,6 +62,16 @@ impl<F: Feed> Keeper<F> {
                     shard: *shard,
                     ..Default::default()
                 });
+                self.store.shared.set_absent(name, false);
+            }
+            // No pod of the mesh has an address in it. That is known for as long as it is
+            // followed: nobody asks again.
+            DocumentName::Addresses(shard) => {
+                self.store.shared.publish_addresses(AddressesDocument {
+                    shard: *shard,
+                    ..Default::default()
+                });
+                self.store.shared.set_absent(name, false);
             }
         }
         self.outstanding.remove(name);
@@ -87,10 +99,10 @@ impl<F: Feed> Keeper<F> {
             && let Some(oldest) = self.absent.pop_front()
         {
             self.store.shared.set_absent(&oldest, false);
-            self.feed.unfollow(&oldest);
+            self.unfollow(&oldest);
             if let DocumentName::Service(namespace, service) = oldest {
                 let endpoints = DocumentName::Endpoints(namespace.clone(), service.clone(), 0);
-                self.feed.unfollow(&endpoints);
+                self.unfollow(&endpoints);
                 self.services.remove(&(namespace, service));
             }
         }

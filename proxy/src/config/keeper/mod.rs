@@ -4,9 +4,13 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 use weft_engine::{
     documents::{DocumentName, InboundDocument, MeshDocument},
     identity::Workload,
@@ -30,6 +34,16 @@ mod publish;
 
 type ServiceKey = (String, String);
 
+/// How long the source may take to say something of a document that traffic waits for; then it is
+/// taken from the last good state on disk, should that have it. A source that hangs is as bad as
+/// one that is not there, only that it does not say so: what is old is better than nothing. And
+/// what is new is better than what is old, so it is given this time.
+const LATE: Duration = Duration::from_millis(300);
+
+/// The same for what must be there before any traffic is taken: the process has just begun, and
+/// its first connection to the source with it.
+const LATE_AT_START: Duration = Duration::from_secs(2);
+
 /// Keeps a [`ConfigStore`] equal to a feed.
 #[derive(Debug)]
 pub struct Keeper<F> {
@@ -47,6 +61,8 @@ pub struct Keeper<F> {
     inbound: Option<InboundDocument>,
     /// Documents that traffic must wait for and that have not been heard of.
     outstanding: HashSet<DocumentName>,
+    /// Documents that the source may yet say something of before they are late, by when.
+    awaited: VecDeque<(Instant, DocumentName)>,
 }
 
 impl<F: Feed> Keeper<F> {
@@ -81,20 +97,55 @@ impl<F: Feed> Keeper<F> {
             mesh: None,
             inbound: None,
             outstanding,
+            awaited: VecDeque::new(),
         };
         (keeper, store)
     }
 
     /// Runs for the process's life.
     pub async fn run(mut self) {
+        // The only ones that are late later than others: nothing is wanted before they are there.
+        let late = Instant::now() + LATE_AT_START;
         for name in self.outstanding.clone() {
+            self.awaited.push_back((late, name.clone()));
             self.feed.follow(name);
         }
         loop {
+            let late = self.awaited.front().map(|(late, _)| *late);
+            let is_late = async {
+                match late {
+                    Some(late) => sleep_until(late).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 event = self.feed.next() => self.take(event),
                 Some(name) = self.wanted.recv() => self.want(name),
+                () = is_late => self.take_late(),
             }
+        }
+    }
+
+    /// Takes what is late from the last good state.
+    fn take_late(&mut self) {
+        let now = Instant::now();
+        while let Some((late, _)) = self.awaited.front()
+            && *late <= now
+            && let Some((_, name)) = self.awaited.pop_front()
+        {
+            self.take_last_good(&name, "the config source does not answer");
+        }
+        self.announce();
+    }
+
+    /// Takes a document that is not in use from the last good state, should that have it. What the
+    /// source said is absent it has not.
+    fn take_last_good(&mut self, name: &DocumentName, why: &str) {
+        if self.store.active_of(name).is_none()
+            && let Some(json) = self.last_good.load(name)
+        {
+            tracing::info!(document = %name, why, "taken from the last good state on disk");
+            self.take_document(name, &json, false);
         }
     }
 
@@ -110,7 +161,15 @@ impl<F: Feed> Keeper<F> {
             }
             let endpoints = DocumentName::Endpoints(namespace.clone(), service.clone(), 0);
             self.services.insert(key, Assembly::default());
-            self.feed.follow(endpoints);
+            self.follow(endpoints);
+        }
+        self.follow(name);
+    }
+
+    fn follow(&mut self, name: DocumentName) {
+        if self.store.active_of(&name).is_none() {
+            self.awaited
+                .push_back((Instant::now() + LATE, name.clone()));
         }
         self.feed.follow(name);
     }
@@ -121,14 +180,19 @@ impl<F: Feed> Keeper<F> {
             FeedEvent::Absent { name } => self.take_absence(&name),
             FeedEvent::Unreachable { name, reason } => {
                 tracing::warn!(document = %name, %reason, "config source not reachable; what is in use stays in use");
-                if self.store.active_of(&name).is_none()
-                    && let Some(json) = self.last_good.load(&name)
+                self.take_last_good(&name, &reason);
+                // Whoever waits for a shard need not wait longer.
+                if matches!(name, DocumentName::Index(_) | DocumentName::Addresses(_))
+                    && self.store.active_of(&name).is_none()
                 {
-                    tracing::info!(document = %name, "taken from the last good state on disk");
-                    self.take_document(&name, &json, false);
+                    self.store.shared.set_absent(&name, true);
                 }
             }
         }
+        self.announce();
+    }
+
+    fn announce(&mut self) {
         self.generation += 1;
         if self.outstanding.is_empty() {
             self.store.shared.set_complete();
@@ -141,6 +205,11 @@ impl<F: Feed> Keeper<F> {
             Ok(opened) => opened,
             Err(error) => return self.reject(name, &error, is_fresh),
         };
+        // Said again, as after a list: what is compiled and published stays. A newer writer's digest
+        // covers what this build cannot check, and so proves nothing.
+        if unknown.is_empty() && self.is_in_use(name, &envelope.digest) {
+            return;
+        }
         for field in unknown {
             tracing::warn!(document = %name, %field, "unknown field ignored; the operator is newer than this proxy");
         }
@@ -168,6 +237,17 @@ impl<F: Feed> Keeper<F> {
         if is_fresh {
             self.last_good.store(name, json);
         }
+    }
+
+    fn is_in_use(&self, name: &DocumentName, digest: &str) -> bool {
+        let active = self.store.active_of(name);
+        active.is_some_and(|active| active.digest == digest && active.rejected.is_none())
+    }
+
+    /// Gives up a document: it is no longer in use, and when it is followed again it is news.
+    fn unfollow(&mut self, name: &DocumentName) {
+        self.feed.unfollow(name);
+        self.set_active(name, None);
     }
 
     fn reject(&mut self, name: &DocumentName, error: &Rejection, is_fresh: bool) {

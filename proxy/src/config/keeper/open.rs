@@ -20,6 +20,7 @@ pub(super) fn open(name: &DocumentName, json: &str) -> Result<(Envelope, Vec<Str
     let is_same = match (&envelope.document, name) {
         (Document::Mesh(_), DocumentName::Mesh) => true,
         (Document::Index(d), DocumentName::Index(shard)) => d.shard == *shard,
+        (Document::Addresses(d), DocumentName::Addresses(shard)) => d.shard == *shard,
         (Document::Inbound(d), DocumentName::Inbound(ns)) => d.namespace == *ns,
         (Document::Service(d), DocumentName::Service(ns, n)) => d.namespace == *ns && d.name == *n,
         (Document::Gateway(d), DocumentName::Gateway(ns, n)) => d.namespace == *ns && d.name == *n,

@@ -34,12 +34,11 @@ impl<F: Feed> Keeper<F> {
                 let shards = assembly.set_service(&service, compiled);
                 for shard in shards..shards_before {
                     let (ns, name) = key.clone();
-                    self.feed
-                        .unfollow(&DocumentName::Endpoints(ns, name, shard));
+                    self.unfollow(&DocumentName::Endpoints(ns, name, shard));
                 }
                 for shard in 0..shards {
                     let (ns, name) = key.clone();
-                    self.feed.follow(DocumentName::Endpoints(ns, name, shard));
+                    self.follow(DocumentName::Endpoints(ns, name, shard));
                 }
                 self.publish_service(key);
                 problems
@@ -58,6 +57,10 @@ impl<F: Feed> Keeper<F> {
                 let view = gateway_view(&gateway, compiled, self.generation);
                 self.store.shared.publish_gateway(Some(view));
                 problems
+            }
+            Document::Addresses(addresses) => {
+                self.store.shared.publish_addresses(addresses);
+                Vec::new()
             }
             Document::Index(index) => {
                 self.store.shared.publish_index(index);
