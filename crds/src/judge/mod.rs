@@ -130,7 +130,7 @@ fn keys(world: &World, reference: &ObjectRef) -> BTreeSet<Key> {
         keys.extend(namespaces.map(Key::Inbound));
     }
     // Nothing is ever wrong in these.
-    keys.retain(|key| !matches!(key, Key::Endpoints(..) | Key::Index(_)));
+    keys.retain(|key| !matches!(key, Key::Endpoints(..) | Key::Index(_) | Key::Addresses(_)));
     keys
 }
 

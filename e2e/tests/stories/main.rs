@@ -5,6 +5,7 @@
 //! kubectl points at, where the images must be already.
 
 mod access;
+mod address;
 mod bookstore;
 mod caller;
 mod canary;
@@ -62,6 +63,7 @@ macro_rules! stories {
 const STORIES: &[Story] = stories![
     bookstore::unchanged_services_call_each_other_by_mutual_tls,
     access::a_denied_caller_learns_the_rule_and_finds_no_way_around,
+    address::pods_called_themselves_are_called_by_mutual_tls,
     canary::a_shift_under_load_fails_no_request,
     programmed::a_proxy_that_does_not_follow_is_waited_for_and_named,
     jobs::jobs_with_a_proxy_complete,

@@ -19,6 +19,9 @@ pub(super) struct AddressTable(HashMap<IpAddr, Entry>);
 struct Entry {
     /// `None`: what the document says is no SPIFFE ID.
     identity: Option<Arc<SpiffeId>>,
+    /// Service port by the pod's own.
+    ports: Box<[(u16, Arc<ServiceRef>)]>,
+    /// The rest of what the document says.
     pod: PodAddress,
 }
 
@@ -43,7 +46,7 @@ pub struct PodView {
     /// be a moment old: whoever has it now cannot prove this, and gets nothing.
     pub identity: Arc<SpiffeId>,
     /// The Service port that stands for the pod's port, where one does.
-    pub service: Option<ServiceRef>,
+    pub service: Option<Arc<ServiceRef>>,
 }
 
 impl AddressTable {
@@ -59,7 +62,13 @@ impl AddressTable {
             if identity.is_none() {
                 tracing::error!(%address, "a pod that cannot be called: its identity is not a SPIFFE ID");
             }
-            (address, Entry { identity, pod })
+            let ports = std::mem::take(&mut pod.ports).into_iter();
+            let entry = Entry {
+                identity,
+                ports: ports.map(|(own, port)| (own, Arc::new(port))).collect(),
+                pod,
+            };
+            (address, entry)
         });
         Self(pods.collect())
     }
@@ -74,10 +83,12 @@ impl AddressTable {
         let Some(identity) = &entry.identity else {
             return Addressed::Unreadable;
         };
+        let mut ports = entry.ports.iter();
+        let service = ports.find(|(own, _)| *own == address.port());
         Addressed::Pod(PodView {
             address,
             identity: identity.clone(),
-            service: entry.pod.ports.get(&address.port()).cloned(),
+            service: service.map(|(_, service)| service.clone()),
         })
     }
 }

@@ -82,7 +82,7 @@ impl PodCall {
     /// Whether a rule's backend is the very Service port that was called: then the pod that was
     /// dialled is meant. A subset or another Service is another destination, and balanced over.
     pub fn is_meant(&self, backend: &Backend) -> bool {
-        backend.labels.is_empty() && self.pod.service.as_ref() == Some(&backend.service)
+        backend.labels.is_empty() && self.pod.service.as_deref() == Some(&backend.service)
     }
 
     /// How its pool behaves. An outlier detection would have nobody to prefer.
