@@ -16,7 +16,7 @@ const EVERY_PORT: &[(u16, u16)] = &[(1, u16::MAX)];
 pub(super) fn lower(world: &World, shard: u8, lowered: &mut Lowered) {
     let mut plaintext = BTreeMap::<&str, Plaintext>::new();
     let mut pods = BTreeMap::new();
-    for (address, name, pod) in world.inventory.pods_in(shard) {
+    for (address, name, pod) in world.inventory.pods_in_shard(shard) {
         let Some(identity) = world.identity_of(name, pod) else {
             continue;
         };

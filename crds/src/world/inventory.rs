@@ -78,7 +78,7 @@ impl Inventory {
     }
 
     /// The pods whose addresses are in a shard.
-    pub(crate) fn pods_in(
+    pub(crate) fn pods_in_shard(
         &self,
         shard: u8,
     ) -> impl Iterator<Item = (IpAddr, &Name, &PodFacts)> + '_ {

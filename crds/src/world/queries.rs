@@ -66,7 +66,7 @@ impl World {
             // Where a policy switches mTLS off, clients are told with the endpoints and addresses.
             Key::Endpoints(namespace, _) => found = self.who_disables_mtls(namespace),
             Key::Addresses(shard) => {
-                let pods = self.inventory.pods_in(*shard);
+                let pods = self.inventory.pods_in_shard(*shard);
                 let namespaces: BTreeSet<&String> =
                     pods.map(|(_, (namespace, _), _)| namespace).collect();
                 for namespace in namespaces {
