@@ -228,3 +228,73 @@ fn a_message_stays_within_what_the_schema_takes() {
     );
     assert!(status.conditions[0].message.chars().count() > 100);
 }
+
+#[test]
+fn a_gateway_is_told_of_each_listener_and_its_routes() {
+    let world = crate::fixtures::world(
+        "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: g, namespace: a, generation: 3}
+spec:
+  gatewayClassName: weft
+  listeners:
+  - {name: http, port: 80, protocol: HTTP}
+  - {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: c}]}}
+  - {name: tls, port: 8443, protocol: TLS, tls: {mode: Passthrough}}
+---
+apiVersion: weft.dev/v1alpha1
+kind: VirtualRoute
+metadata: {name: r, namespace: a}
+spec:
+  parentRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g, sectionName: https}]
+  http:
+  - {name: x, matches: [{path: {type: Exact, value: /x}}], directResponse: {statusCode: 200}}
+  - {name: y, directResponse: {statusCode: 200}}
+",
+    );
+    let gateway = crate::ObjectRef::new(crate::Kind::Gateway, "a", "g");
+    let status = |previous, now| world.gateway_status(&gateway, previous, now);
+    let first = status(None, "2026-01-01T00:00:00Z").unwrap();
+    let of = |conditions: &[super::Condition], kind: &str| {
+        let condition = conditions.iter().find(|c| c.kind == kind).unwrap();
+        assert_eq!(condition.observed_generation, Some(3));
+        (condition.status.clone(), condition.reason.clone())
+    };
+    let said = |status: &str, reason: &str| (status.to_owned(), reason.to_owned());
+    assert_eq!(
+        of(&first.conditions, "Accepted"),
+        said("True", "ListenersNotValid")
+    );
+    assert_eq!(
+        of(&first.conditions, "Programmed"),
+        said("True", "Programmed")
+    );
+    let listeners: Vec<_> = first
+        .listeners
+        .iter()
+        .map(|listener| {
+            let accepted = of(&listener.conditions, "Accepted");
+            (&*listener.name, listener.attached_routes, accepted)
+        })
+        .collect();
+    assert_eq!(
+        listeners,
+        [
+            ("http", 0, said("True", "Accepted")),
+            ("https", 1, said("True", "Accepted")),
+            ("tls", 0, said("False", "UnsupportedProtocol")),
+        ]
+    );
+    // Nothing new is no news, whatever the time.
+    assert_eq!(
+        status(Some(&first), "2026-01-02T00:00:00Z").as_ref(),
+        Some(&first)
+    );
+    let other = crate::ObjectRef::new(crate::Kind::Gateway, "a", "other");
+    assert!(
+        world
+            .gateway_status(&other, None, "2026-01-01T00:00:00Z")
+            .is_none()
+    );
+}

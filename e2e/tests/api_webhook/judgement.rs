@@ -161,22 +161,22 @@ async fn pods_without_a_proxy_are_told_of(stage: &Stage) {
 }
 
 async fn a_dry_run_changes_nothing(stage: &Stage) {
-    let changed = manifest(OWN[3]).replace("nowhere, port: 80", "elsewhere, port: 80");
-    let before = get(stage, "virtualroute/d-nowhere").await;
+    let changed = manifest(OWN[4]).replace("nowhere, port: 80", "elsewhere, port: 80");
+    let before = get(stage, "virtualroute/e-hidden").await;
     let said = apply(stage, &changed, &["--dry-run=server"]).await.unwrap();
     assert!(
         said.iter()
             .any(|warning| warning.contains("judged/elsewhere")),
         "{said:?}"
     );
-    let after = get(stage, "virtualroute/d-nowhere").await;
+    let after = get(stage, "virtualroute/e-hidden").await;
     assert_eq!(before["spec"], after["spec"]);
     assert_eq!(
         before["metadata"]["generation"],
         after["metadata"]["generation"]
     );
     // What the dry run said is not remembered: the old one is judged as before.
-    let again = apply(stage, &manifest(OWN[3]), &[]).await.unwrap();
+    let again = apply(stage, &manifest(OWN[4]), &[]).await.unwrap();
     assert!(
         again
             .iter()
