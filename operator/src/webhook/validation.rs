@@ -105,11 +105,18 @@ impl Judge {
             let is_missing = matches!(problem.code, Code::TargetNotFound | Code::BackendNotFound);
             is_missing || judge::refuses(problem)
         };
-        if !judgement.problems.iter().any(may_pass) {
+        // A second look that would be cut short says less than the first.
+        let has_time = started.elapsed() + LOOK_AGAIN < ENOUGH / 2;
+        if !has_time || !judgement.problems.iter().any(may_pass) {
             return Some(judgement);
         }
         sleep(LOOK_AGAIN).await;
-        Some(self.judge_once(object, started).await.unwrap_or(judgement))
+        let again = self.judge_once(object, started).await;
+        Some(
+            again
+                .filter(|again| again.skipped <= judgement.skipped)
+                .unwrap_or(judgement),
+        )
     }
 
     async fn judge_once(&self, object: Object, started: Instant) -> Option<Judgement> {
