@@ -80,7 +80,9 @@ impl<'a> Caller<'a> {
         root: &str,
         headers: &[&str],
     ) -> Told<Answer> {
-        let mut args = vec!["get", url, "--root", root];
+        // PEM begins as an option would.
+        let root = format!("--root={root}");
+        let mut args = vec!["get", url, &root];
         for header in headers {
             args.extend(["-H", header]);
         }

@@ -23,7 +23,11 @@ pub(super) fn send(signal: Stop, process: &str) -> std::io::Result<bool> {
     let mut sent = false;
     for entry in std::fs::read_dir("/proc")? {
         let entry = entry?;
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         // A process that ended meanwhile has no name any more.
