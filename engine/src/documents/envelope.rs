@@ -15,6 +15,10 @@ pub const VERSION: &str = "weft.dev/config/v1";
 /// One document of any kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", content = "spec")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a document is read once and taken apart at once; a box would be one more allocation"
+)]
 pub enum Document {
     /// Mesh-wide settings: trust, defaults, mesh-wide authorization.
     Mesh(MeshDocument),
