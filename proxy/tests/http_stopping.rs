@@ -6,6 +6,10 @@ mod web;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use weft_engine::documents::{LoadBalancing, OutlierDetection, Protocol};
 
 use web::{App, Body, Client, Got, HOST, Shop, empty, full, text};
@@ -64,6 +68,42 @@ async fn a_pod_that_took_no_request_is_passed_over_and_not_ejected() {
         (got.body == "back").then_some(())
     })
     .await;
+}
+
+/// Answers one request, and stops when the next has arrived on the same connection.
+async fn stops_at_the_second_request(address: std::net::SocketAddr) {
+    let listener = TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\nx") {
+            assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+        }
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nstopping";
+        stream.write_all(answer).await.unwrap();
+        stream.readable().await.unwrap();
+        drop(listener);
+        drop(stream);
+    });
+}
+
+#[tokio::test]
+async fn what_a_stopping_application_left_unread_is_served_by_another_pod() {
+    let shop = Shop::open(2, Protocol::Http, |port| {
+        port.policy.load_balancing = Some(LoadBalancing::RoundRobin);
+    })
+    .await;
+    stops_at_the_second_request(shop.instances[0].app).await;
+    let _alive = App::named(shop.instances[1].app, "alive").await;
+    let mut client = shop.http1().await;
+    let mut bodies = Vec::new();
+    for _ in 0..6 {
+        let got = post(&mut client, "text/plain").await;
+        assert_eq!(got.status, 200, "{got:?}");
+        bodies.push(got.body);
+    }
+    let stopping = bodies.iter().filter(|body| *body == "stopping");
+    assert_eq!(stopping.count(), 1, "{bodies:?}");
 }
 
 #[tokio::test]

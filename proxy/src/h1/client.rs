@@ -3,8 +3,10 @@
 use std::{
     fmt,
     future::poll_fn,
+    io,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,6 +23,13 @@ use super::{
     response::{self, MAX_HEAD, Received},
 };
 use crate::upstream::{UpstreamStream, pool::ConnectionPermit};
+
+/// What a server reads at once at least. Of a request up to this it has read all or nothing.
+const ONE_READ: usize = 4096;
+
+/// How often, and how long after one another, it is looked whether a reset follows an end.
+const LOOKS: u32 = 5;
+const NEXT_LOOK: Duration = Duration::from_millis(1);
 
 /// A connection to a server, without an exchange under way.
 #[derive(Debug)]
@@ -66,20 +75,33 @@ impl Connection {
         let mut sending = Sending {
             pump: Pump::new(body, encoder),
             failed: false,
+            reset: false,
+            bytes: 0,
         };
         self.output.written = false;
+        let mut heard = false;
         let received = {
             let connection = &mut *self;
-            let sending = &mut sending;
+            let (sending, heard) = (&mut sending, &mut heard);
             let method = head.method;
             let mut seen = 0;
             poll_fn(move |cx| {
                 if let Poll::Ready(Err(failure)) = sending.poll(cx, connection) {
                     return Poll::Ready(Err(failure));
                 }
-                connection.poll_head(cx, method, &mut seen)
+                connection.poll_head(cx, method, &mut seen, heard)
             })
-            .await?
+            .await
+        };
+        let received = match received {
+            Err(SendFailure::Reset(error))
+                if !heard
+                    && sending.bytes <= ONE_READ
+                    && self.left_unread(sending.reset, &error).await =>
+            {
+                return Err(SendFailure::Unread(error));
+            }
+            received => received?,
         };
         let Received {
             parts,
@@ -101,6 +123,7 @@ impl Connection {
         cx: &mut Context<'_>,
         method: &Method,
         seen: &mut usize,
+        heard: &mut bool,
     ) -> Poll<Result<Received, SendFailure<E>>> {
         loop {
             let held = &mut self.input.held;
@@ -124,7 +147,7 @@ impl Connection {
             }
             *seen = held.len();
             match ready!(self.input.poll_fill(cx, &mut self.stream)) {
-                Ok(1..) => {}
+                Ok(1..) => *heard = true,
                 _ if !self.output.written => {
                     return Poll::Ready(Err(SendFailure::Unsent(Error::Truncated)));
                 }
@@ -133,6 +156,34 @@ impl Connection {
             }
         }
     }
+
+    /// Whether the server closed without having read what was sent: only then its kernel resets
+    /// the connection instead of ending it (RFC 1122 4.2.2.13). A server that stops closes its
+    /// idle connections, and may just have been sent a request.
+    async fn left_unread(&self, reset: bool, error: &Error) -> bool {
+        if reset {
+            return true;
+        }
+        if let Error::Io(error) = error {
+            return is_reset(error);
+        }
+        // The end came first: a server shuts its side down, and closes.
+        for _ in 0..LOOKS {
+            if let Ok(Some(error)) = self.stream.socket().take_error() {
+                return is_reset(&error);
+            }
+            tokio::time::sleep(NEXT_LOOK).await;
+        }
+        false
+    }
+}
+
+/// Whether the peer's kernel reset the connection: this side has not ended it.
+fn is_reset(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
 }
 
 /// Why a request got no response, by what the server may have seen of it.
@@ -140,6 +191,8 @@ impl Connection {
 pub(crate) enum SendFailure<E> {
     /// Not a byte was written.
     Unsent(Error),
+    /// The server closed the connection without having read the request.
+    Unread(Error),
     /// The connection ended before the response began.
     Reset(Error),
     /// What came back is not HTTP/1.
@@ -156,6 +209,10 @@ struct Sending<B> {
     pump: Pump<B>,
     /// The server does not take the rest; it may have answered all the same.
     failed: bool,
+    /// It failed by a reset, which is told once only.
+    reset: bool,
+    /// What was given to the connection, at least.
+    bytes: usize,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
@@ -171,12 +228,16 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
                 Broken::Body(error) => SendFailure::Body(error),
                 Broken::Length => SendFailure::Length,
             })?;
+            self.bytes = self.bytes.saturating_add(connection.output.len());
             match ready!(connection.output.poll_flush(cx, &mut connection.stream)) {
                 Ok(()) => {}
                 Err(error) if !connection.output.written => {
                     return Poll::Ready(Err(SendFailure::Unsent(error.into())));
                 }
-                Err(_) => self.failed = true,
+                Err(error) => {
+                    self.failed = true;
+                    self.reset = is_reset(&error);
+                }
             }
             if filled == Filled::Pending {
                 return Poll::Pending;

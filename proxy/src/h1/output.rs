@@ -49,6 +49,11 @@ impl Output {
         }
     }
 
+    /// How much waits.
+    pub(super) fn len(&self) -> usize {
+        self.head.len().saturating_sub(self.at) + self.large.len() + self.after.len()
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.head.is_empty() && self.large.is_empty() && self.after.is_empty()

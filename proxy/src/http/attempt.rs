@@ -123,7 +123,9 @@ impl Attempt<'_> {
             // Neither says anything about the endpoint.
             Err(
                 Failure::Upstream(UpstreamError::NoEndpoint(_) | UpstreamError::Overflow(_))
-                | Failure::Send(SendError::Client(..) | SendError::Unsent(..)),
+                | Failure::Send(
+                    SendError::Client(..) | SendError::Unsent(..) | SendError::Unread(..),
+                ),
             ) => {}
             // The server closed an idle connection: that is its right.
             Err(Failure::Send(SendError::Reset(..) | SendError::Refused(..))) if reused => {}

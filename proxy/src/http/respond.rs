@@ -72,7 +72,7 @@ impl Refusal {
             // What the Gateway API asks for.
             Self::NoBackend(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotConfigured(_) | Self::Upstream(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Send(SendError::Unsent(..) | SendError::Refused(..)) => {
+            Self::Send(SendError::Unsent(..) | SendError::Unread(..) | SendError::Refused(..)) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Send(SendError::Client(..)) => StatusCode::BAD_REQUEST,

@@ -2,8 +2,8 @@
 //!
 //! By rule: what the rule's conditions name, up to its number of attempts; a request that may
 //! have been acted on is repeated only if its method is among the rule's. Without a rule: only
-//! what the server cannot have acted on (no connection, a connection that had ended, a refused
-//! stream), and an idempotent request whose *reused* connection ended before a byte of response:
+//! what the server cannot have acted on (no connection, a connection that had ended or was closed
+//! with the request unread, a refused stream), and an idempotent request whose *reused* connection ended before a byte of response:
 //! a server that closes an idle connection is no failure. The same where the endpoint's proxy
 //! says it of its application: a pod that stops closes its ports before its callers hear of it.
 //! Always under the budget.
@@ -78,7 +78,9 @@ impl<'r> Retries<'r> {
                     rule.on(RetryOn::ConnectFailure)
                         || rule.on_status(StatusCode::SERVICE_UNAVAILABLE)
                 }
-                Failure::Send(SendError::Unsent(..) | SendError::Refused(..)) => {
+                Failure::Send(
+                    SendError::Unsent(..) | SendError::Unread(..) | SendError::Refused(..),
+                ) => {
                     rule.on(RetryOn::RefusedStream)
                         || rule.on_status(StatusCode::SERVICE_UNAVAILABLE)
                 }
@@ -113,7 +115,9 @@ impl<'r> Retries<'r> {
     pub(super) fn is_harmless(&self, failure: &Failure, reused: bool) -> bool {
         match failure {
             Failure::Upstream(UpstreamError::Dial(_))
-            | Failure::Send(SendError::Unsent(..) | SendError::Refused(..)) => true,
+            | Failure::Send(
+                SendError::Unsent(..) | SendError::Unread(..) | SendError::Refused(..),
+            ) => true,
             Failure::Send(SendError::Reset(..)) => reused && is_idempotent(&self.method),
             _ => false,
         }

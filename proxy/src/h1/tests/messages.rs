@@ -323,6 +323,29 @@ async fn what_the_server_may_have_seen_is_told_apart() {
 }
 
 #[tokio::test]
+async fn a_server_that_closes_without_reading_got_nothing() {
+    for shuts_first in [false, true] {
+        let (near, mut far) = sockets().await;
+        let (sent, ()) = tokio::join!(send(connection(near), "hello"), async {
+            far.readable().await.unwrap();
+            if shuts_first {
+                far.shutdown().await.unwrap();
+            }
+            drop(far);
+        });
+        assert!(matches!(sent, Err(SendFailure::Unread(_))), "{sent:?}");
+    }
+    // Of a long request it may have read, and acted on, the beginning.
+    let (near, mut far) = sockets().await;
+    let long: &str = Box::leak("x".repeat(8000).into_boxed_str());
+    let (sent, ()) = tokio::join!(send(connection(near), long), async {
+        far.read_exact(&mut [0; 100]).await.unwrap();
+        drop(far);
+    });
+    assert!(matches!(sent, Err(SendFailure::Reset(_))), "{sent:?}");
+}
+
+#[tokio::test]
 async fn an_answer_may_come_before_the_request_has_ended() {
     let (near, mut far) = sockets().await;
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Frame<Bytes>>(1);

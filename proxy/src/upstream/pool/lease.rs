@@ -80,6 +80,9 @@ pub enum SendError {
     /// The server says that it did not process it (REFUSED_STREAM, or GOAWAY before it).
     #[error("endpoint {0} refused the stream: {1}")]
     Refused(Rc<str>, Cause),
+    /// The server closed the connection without having read the request.
+    #[error("endpoint {0} closed the connection without reading the request: {1}")]
+    Unread(Rc<str>, Cause),
     /// The connection ended before the response began. The server may have acted on it.
     #[error("endpoint {0} closed the connection before it answered: {1}; see its own log")]
     Reset(Rc<str>, Cause),
@@ -96,6 +99,7 @@ impl SendError {
         let name: Rc<str> = endpoint.label.as_ref().into();
         match failure {
             SendFailure::Unsent(error) => Self::Unsent(name, error.into()),
+            SendFailure::Unread(error) => Self::Unread(name, error.into()),
             SendFailure::Reset(error) => Self::Reset(name, error.into()),
             SendFailure::Response(error) => Self::Protocol(name, error.into()),
             SendFailure::Body(error) => Self::Client(name, Cause::Body(error.to_string())),
@@ -139,7 +143,7 @@ impl SendError {
     /// The response flag.
     pub fn flag(&self) -> &'static str {
         match self {
-            Self::Unsent(..) | Self::Reset(..) => "upstream_reset",
+            Self::Unsent(..) | Self::Unread(..) | Self::Reset(..) => "upstream_reset",
             Self::Refused(..) => "upstream_refused",
             Self::Protocol(..) => "upstream_protocol_error",
             Self::Client(..) => "downstream_reset",
