@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -219,7 +219,7 @@ fn of_envoy(stage: &Stage, seconds: u32) -> Result<Seen, BenchError> {
 }
 
 /// A thousand virtual hosts as the operator's routes are, one of which tells the edition.
-fn put_routes(file: &PathBuf, edition: u32) -> Result<(), BenchError> {
+fn put_routes(file: &Path, edition: u32) -> Result<(), BenchError> {
     let host = |name: String, edition: u32| {
         json!({"name": name, "domains": [name], "routes": [
             {"match": {"prefix": "/", "headers": [{"name": "x-group", "string_match": {"exact": "beta"}}]},

@@ -289,7 +289,7 @@ fn what_it_does_to_others_is_told_and_what_they_had_before_is_not() {
         ("AuthPolicy shop/readers", Code::Shadowed)
     );
     // Once it is there, changing it a little is no news to anybody.
-    let mut with = world.clone();
+    let mut with = world;
     with.apply(wide.clone());
     assert_eq!(said(&judged(&with, wide)), [""; 0]);
 }

@@ -10,13 +10,12 @@ use crate::h1::{
     input::{Input, may_be_whole},
 };
 
+/// Data, trailers, what is left.
+type Read = (Vec<u8>, Option<HeaderMap>, Vec<u8>);
+
 /// Reads a body whose bytes come in pieces of `size`; gives its data, its trailers, and what is
 /// left after it.
-fn read(
-    mut framing: Framing,
-    bytes: &[u8],
-    size: usize,
-) -> Result<(Vec<u8>, Option<HeaderMap>, Vec<u8>), Error> {
+fn read(mut framing: Framing, bytes: &[u8], size: usize) -> Result<Read, Error> {
     let mut pieces = bytes.chunks(size);
     let mut input = Input::default();
     let (mut data, mut trailers) = (Vec::new(), None);
