@@ -75,7 +75,7 @@ pub struct Options {
 pub type Record = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// More than the record by this much is a regression; less by it asks for a new record.
-const TOLERANCE: f64 = 0.05;
+const TOLERANCE_PER_CENT: u64 = 5;
 
 /// Counts everything that is asked for.
 pub fn measure(stage: &Stage, options: &Options) -> Result<BTreeMap<String, u64>, BenchError> {
@@ -207,13 +207,15 @@ pub fn compare(record: &BTreeMap<String, u64>, seen: &BTreeMap<String, u64>) -> 
             continue;
         };
         let change = *count as f64 / *recorded as f64 - 1.0;
+        // In whole numbers: exactly the tolerance is within it.
+        let is_beyond = |difference: u64| difference * 100 > recorded * TOLERANCE_PER_CENT;
         let line = format!(
             "{name}: {count} user instructions per request, {:+.1} % on the record of {recorded}",
             change * 100.0
         );
-        if change > TOLERANCE {
+        if is_beyond(count.saturating_sub(*recorded)) {
             verdict.worse.push(line);
-        } else if change < -TOLERANCE {
+        } else if is_beyond(recorded.saturating_sub(*count)) {
             verdict.better.push(line);
         }
     }
