@@ -18,25 +18,18 @@ pub(crate) async fn no_early_connection_fails_in_a_hundred_starts(stage: &Stage)
     stage.rolled_out(HERE).await?;
     let started = Instant::now();
     stage.apply(&job()).await?;
-    // Twice a kubectl's time: a machine that is busy starts a pod in a second.
-    eventually("half of the pods have started", async || {
-        let (succeeded, failed) = counts(stage).await?;
-        ensure!(
-            succeeded >= STARTS / 2 || failed > 0,
-            "{succeeded} of {STARTS}"
-        );
-        Ok(())
-    })
-    .await?;
-    eventually("all pods have started", async || {
-        let (succeeded, failed) = counts(stage).await?;
-        ensure!(
-            succeeded + failed >= STARTS || failed > 0,
-            "{succeeded} of {STARTS}"
-        );
-        Ok(())
-    })
-    .await?;
+    // Ten at a time, as the Job starts them: a busy machine is slow, and still goes on.
+    for wanted in (10..=STARTS).step_by(10) {
+        eventually(&format!("{wanted} pods have started"), async || {
+            let (succeeded, failed) = counts(stage).await?;
+            ensure!(
+                succeeded + failed >= wanted || failed > 0,
+                "{succeeded} of {STARTS}"
+            );
+            Ok(())
+        })
+        .await?;
+    }
     let (succeeded, failed) = counts(stage).await?;
     ensure!(
         failed == 0 && succeeded == STARTS,
