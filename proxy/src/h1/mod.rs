@@ -26,6 +26,9 @@ mod response;
 /// A body on its way out.
 mod pump;
 
+/// What a connection and the body of its current request share.
+mod wire;
+
 /// The server's side of a connection.
 mod server;
 
@@ -37,7 +40,8 @@ mod tests;
 
 pub(crate) use client::{Connection, ReplyBody, SendFailure};
 pub(crate) use request::{MAX_HEAD, MAX_HEADERS, RequestHead};
-pub(crate) use server::{Asked, End, Incoming, Patience, RequestBody, Served};
+pub(crate) use server::{Asked, End, Incoming, Patience, Served};
+pub(crate) use wire::RequestBody;
 
 /// Why a message cannot be read or written.
 #[derive(Debug, thiserror::Error)]

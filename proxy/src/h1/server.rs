@@ -12,56 +12,28 @@ use std::{
 
 use bytes::Bytes;
 use http::{Method, Response, Version, request::Parts};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::{
     Error, MAX_HEAD,
-    body::{Framing, Piece},
+    body::Framing,
     fields,
     input::{Input, may_be_whole},
     output::Output,
     pump::{Broken, Filled, Pump},
     request,
     response::{self, Wanted},
+    wire::{DISCARDED, RequestBody, Wire},
 };
 use crate::{connection::Stream, timer::Timer};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-/// How much of a body that nobody wanted is read so that the connection can go on, and how much
-/// and how long before it is closed so that the client sees its answer and no reset.
-const DISCARDED: usize = 64 * 1024;
 /// How long a client may take nothing of its response.
 const STALLED: Duration = Duration::from_secs(5 * 60);
+/// How long a connection is read before it is closed, so that the client sees its answer and no
+/// reset.
 const LINGER: Duration = Duration::from_millis(500);
-
-/// What the connection and the body of its current request share.
-#[derive(Debug)]
-struct Wire {
-    stream: Stream,
-    input: Input,
-    /// The current request's body.
-    framing: Framing,
-    /// Of "100 Continue", what is still to be said when the body is first asked for.
-    interim: &'static [u8],
-}
-
-impl Wire {
-    /// Whether the client is gone. Reads ahead, at most the head of the next request.
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Who reads the body notices by itself.
-        while self.framing.is_ended() && self.input.held.len() < MAX_HEAD {
-            if self.input.ended {
-                return Poll::Ready(());
-            }
-            match ready!(self.input.poll_fill(cx, &mut self.stream)) {
-                Ok(1..) => {}
-                Ok(0) | Err(_) => return Poll::Ready(()),
-            }
-        }
-        Poll::Pending
-    }
-}
 
 /// How long a connection waits for its next request.
 #[derive(Clone, Copy, Debug)]
@@ -261,6 +233,9 @@ impl Incoming {
         B: Body<Data = Bytes> + Unpin,
     {
         let (parts, body) = response.into_parts();
+        // A body that nobody will read any more, and that is not all there, ends the connection:
+        // the client is told, and need not find out with its next request.
+        let left = Rc::strong_count(&self.wire) == 1 && !self.discard().await;
         let mut output = Output::default();
         let wanted = Wanted {
             version: answer.version,
@@ -272,7 +247,7 @@ impl Incoming {
             &parts,
             body.size_hint().exact(),
             wanted,
-            answer.keep_alive && !last,
+            answer.keep_alive && !last && !left,
         );
         drop(parts);
         self.wire.borrow_mut().interim = b"";
@@ -313,7 +288,7 @@ impl Incoming {
         if !sent {
             return Served::Closed;
         }
-        let whole = poll_fn(|cx| Poll::Ready(self.discard(cx))).await;
+        let whole = self.discard().await;
         if keep_alive && whole {
             return Served::Next;
         }
@@ -321,24 +296,9 @@ impl Incoming {
         Served::Closed
     }
 
-    /// Reads what is there of a body that nobody took; whether it has ended.
-    fn discard(&mut self, cx: &mut Context<'_>) -> bool {
-        let wire = &mut *self.wire.borrow_mut();
-        let mut discarded = 0;
-        while !wire.framing.is_ended() {
-            match wire.framing.next(&mut wire.input) {
-                Ok(Piece::Data(data)) => discarded += data.len(),
-                Ok(Piece::Trailers(_) | Piece::Ended) => {}
-                Ok(Piece::Starved) if discarded < DISCARDED => {
-                    match wire.input.poll_fill(cx, &mut wire.stream) {
-                        Poll::Ready(Ok(1..)) => {}
-                        _ => return false,
-                    }
-                }
-                _ => return false,
-            }
-        }
-        true
+    /// Reads what is there of a body that nobody takes; whether it has ended.
+    async fn discard(&mut self) -> bool {
+        poll_fn(|cx| Poll::Ready(self.wire.borrow_mut().discard(cx))).await
     }
 
     /// Answers what is no request, and closes.
@@ -390,57 +350,5 @@ impl Incoming {
         wire.stream.write_all(&out).await.ok()?;
         wire.stream.flush().await.ok()?;
         Some((wire.input.held, wire.stream))
-    }
-}
-
-/// A request's body, read from the connection as it is asked for.
-#[derive(Debug)]
-pub(crate) struct RequestBody(Rc<RefCell<Wire>>);
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let wire = &mut *self.0.borrow_mut();
-        loop {
-            match wire.framing.next(&mut wire.input) {
-                Ok(Piece::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Ok(Piece::Trailers(map)) => return Poll::Ready(Some(Ok(Frame::trailers(map)))),
-                Ok(Piece::Ended) => return Poll::Ready(None),
-                Ok(Piece::Starved) => {}
-                Err(error) => return Poll::Ready(Some(Err(error))),
-            }
-            while !wire.interim.is_empty() {
-                let written = ready!(Pin::new(&mut wire.stream).poll_write(cx, wire.interim));
-                match written {
-                    Ok(written @ 1..) => {
-                        wire.interim = wire.interim.get(written..).unwrap_or_default();
-                    }
-                    Ok(_) => return Poll::Ready(Some(Err(Error::Truncated))),
-                    Err(error) => return Poll::Ready(Some(Err(error.into()))),
-                }
-                if wire.interim.is_empty() {
-                    let _ = Pin::new(&mut wire.stream).poll_flush(cx);
-                }
-            }
-            if let Err(error) = ready!(wire.input.poll_fill(cx, &mut wire.stream)) {
-                return Poll::Ready(Some(Err(error.into())));
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.borrow().framing.is_ended()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self.0.borrow().framing.left() {
-            Some(left) => SizeHint::with_exact(left),
-            None => SizeHint::default(),
-        }
     }
 }

@@ -111,8 +111,14 @@ async fn a_body_that_nobody_read_is_not_the_next_request() {
         .write_all(b"POST /3 HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
         .await
         .unwrap();
-    let third = asked(&mut incoming).await;
+    // Nor is the client left to find out with its next request.
+    let mut third = asked(&mut incoming).await;
+    drop(third.body.take());
     assert_eq!(answer(&mut incoming, third, "ok").await, Served::Closed);
+    drop(incoming);
+    let text = all(&mut client).await;
+    assert_eq!(text.matches("connection: close").count(), 1, "{text}");
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2, "{text}");
 }
 
 #[tokio::test]
