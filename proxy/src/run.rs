@@ -152,7 +152,7 @@ async fn control_thread(
                 identity: identity.clone(),
                 certificates: certificates.clone(),
                 metrics: metrics.recorder(),
-                access_log: access_log.clone(),
+                access_log: access_log.for_thread(),
                 drain: drain.clone(),
                 listeners,
             };

@@ -99,8 +99,8 @@ impl Arrived<'_> {
         }
         let named = validate::authority(&parts).map_err(Refusal::Invalid)?;
         let named = self.context.named(named);
+        observation.authority(&named);
         let authority = &*named.text;
-        observation.authority(authority);
         // The engine looks at it again; but first the service has to be found by it.
         if let Some(rejection) = named.rejection {
             return Err(Refusal::Malformed(rejection.into()));

@@ -9,22 +9,38 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{Version, request::Parts};
+use http::{HeaderValue, Method, Uri, Version, request::Parts};
 use weft_engine::{decide::Reason, documents::AuthAction, identity::SpiffeId};
 
 use super::{
-    context::Context,
+    context::{Context, Named},
     headers,
     series::{Key, Series},
 };
-use crate::{connection::Direction, observe::AccessRecord};
+use crate::{
+    connection::Direction,
+    observe::{AccessRecord, Towards},
+};
+
+/// Of a request's head, what the access log says. Nothing of it is copied.
+#[derive(Debug)]
+struct Asked {
+    method: Method,
+    uri: Uri,
+    authority: Rc<Named>,
+    /// `traceparent`.
+    trace: Option<HeaderValue>,
+}
 
 /// One exchange, told when dropped.
 #[derive(Debug)]
 pub(super) struct Observation {
     context: Rc<Context>,
     started: Instant,
-    record: Option<Box<AccessRecord>>,
+    /// What the access log says of the request's head; `None`: nothing.
+    head: Option<Asked>,
+    /// What Shadow and Audit policies had to say, for the access log.
+    shadow: Vec<String>,
     protocol: &'static str,
     pub status: Option<u16>,
     pub flag: Option<&'static str>,
@@ -52,23 +68,18 @@ impl Observation {
             Version::HTTP_2 => "http/2",
             _ => "http/1.1",
         };
-        let worker = &context.worker;
-        let connection = &context.connection;
-        let direction = connection.direction.as_str();
-        let record = worker.access_log.is_on().then(|| {
-            let mut record = Box::new(AccessRecord::new(direction, protocol));
-            record.method = Some(parts.method.as_str().to_owned());
-            record.path = Some(parts.uri.path().to_owned());
-            record.source = Some(connection.peer);
-            record.source_identity = connection.peer_identity().cloned();
-            record.trace_id = headers::trace_id(&parts.headers).map(str::to_owned);
-            record
+        let head = context.worker.access_log.is_on().then(|| Asked {
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            authority: Rc::default(),
+            trace: headers::trace(&parts.headers).cloned(),
         });
         context.begin();
         Self {
             context: context.clone(),
             started: Instant::now(),
-            record,
+            head,
+            shadow: Vec::new(),
             protocol,
             status: None,
             flag: None,
@@ -99,9 +110,9 @@ impl Observation {
     }
 
     /// The authority is known.
-    pub(super) fn authority(&mut self, authority: &str) {
-        if let Some(record) = &mut self.record {
-            record.authority = Some(authority.to_owned());
+    pub(super) fn authority(&mut self, authority: &Rc<Named>) {
+        if let Some(head) = &mut self.head {
+            head.authority = authority.clone();
         }
     }
 
@@ -121,15 +132,13 @@ impl Observation {
                 (AuthAction::Allow, true) | (AuthAction::Deny, _) => "deny",
             };
             self.authorized(reason.policy, reason.rule, decision, reason.shadow);
-            if (reason.shadow || reason.action == AuthAction::Audit)
-                && let Some(record) = &mut self.record
-            {
+            if (reason.shadow || reason.action == AuthAction::Audit) && self.head.is_some() {
                 let rule = if reason.rule.is_empty() {
                     "-"
                 } else {
                     reason.rule
                 };
-                record.shadow.push(format!("{}/{rule}", reason.policy));
+                self.shadow.push(format!("{}/{rule}", reason.policy));
             }
         }
     }
@@ -168,27 +177,38 @@ impl Observation {
         series.request_bytes.add(self.request_bytes.get());
         series.response_bytes.add(self.response_bytes);
 
-        let Some(mut record) = self.record.take() else {
-            return;
-        };
-        record.status = self.status;
-        record.grpc_status = self.grpc_status;
-        record.flag = self.flag;
-        record.rule = self.denied_by.take();
-        record.duration = duration;
-        record.upstream = self.upstream;
-        record.request_bytes = self.request_bytes.get();
-        record.response_bytes = self.response_bytes;
-        record.attempts = self.attempts;
-        record.route = self.route.as_deref().map(str::to_owned);
-        if !self.service.is_empty() {
-            record.destination = Some(format!("{}/{}:{}", self.namespace, self.service, self.port));
-        }
-        if let Some((address, identity)) = self.endpoint.take() {
-            record.endpoint = Some(address);
-            record.destination_identity = identity;
-        }
-        self.context.worker.access_log.log(*record);
+        self.log(duration);
+    }
+
+    fn log(&self, duration: Duration) {
+        let Some(head) = &self.head else { return };
+        let connection = &self.context.connection;
+        let authority = &*head.authority.text;
+        let (service, namespace) = (&*self.service, &*self.namespace);
+        let direction = connection.direction.as_str();
+        self.context.worker.access_log.log(&AccessRecord {
+            method: Some(head.method.as_str()),
+            authority: Some(authority).filter(|authority| !authority.is_empty()),
+            path: Some(head.uri.path()),
+            status: self.status,
+            grpc_status: self.grpc_status,
+            flag: self.flag,
+            rule: self.denied_by.as_deref(),
+            shadow: &self.shadow,
+            duration,
+            upstream: self.upstream,
+            request_bytes: self.request_bytes.get(),
+            response_bytes: self.response_bytes,
+            attempts: self.attempts,
+            source_identity: connection.peer_identity().map(Arc::as_ref),
+            destination: (!service.is_empty())
+                .then_some(Towards::Service(namespace, service, self.port)),
+            destination_identity: self.endpoint.as_ref().and_then(|(_, id)| id.as_deref()),
+            route: self.route.as_deref(),
+            endpoint: self.endpoint.as_ref().map(|(address, _)| *address),
+            trace_id: head.trace.as_ref().and_then(headers::trace_id),
+            ..AccessRecord::new(direction, self.protocol, connection.peer)
+        });
     }
 }
 

@@ -57,14 +57,12 @@ impl Unread {
         };
         Series::resolve(context, key).requests.inc();
         let connection = &context.connection;
-        let log = &context.worker.access_log;
-        if log.is_on() {
-            let mut record = AccessRecord::new(connection.direction.as_str(), protocol);
-            record.status = status;
-            record.flag = Some(self.flag());
-            record.source = Some(connection.peer);
-            record.source_identity = connection.peer_identity().cloned();
-            log.log(record);
-        }
+        let direction = connection.direction.as_str();
+        context.worker.access_log.log(&AccessRecord {
+            status,
+            flag: Some(self.flag()),
+            source_identity: connection.peer_identity().map(Arc::as_ref),
+            ..AccessRecord::new(direction, protocol, connection.peer)
+        });
     }
 }

@@ -74,12 +74,9 @@ fn refuse(worker: &Worker, connection: &ConnectionInfo, reason: &'static str) {
         .metrics
         .counter(&CONNECTIONS_REFUSED, &["gateway", reason])
         .inc();
-    if !worker.access_log.is_on() {
-        return;
-    }
-    let mut record = AccessRecord::new("gateway", "tcp");
-    record.source = Some(connection.peer);
-    record.flag = Some(reason);
-    record.duration = connection.accepted.elapsed();
-    worker.access_log.log(record);
+    worker.access_log.log(&AccessRecord {
+        flag: Some(reason),
+        duration: connection.accepted.elapsed(),
+        ..AccessRecord::new("gateway", "tcp", connection.peer)
+    });
 }

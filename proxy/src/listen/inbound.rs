@@ -16,7 +16,7 @@ use crate::{
     http,
     identity::{MeshAlpn, accept_mesh},
     observe::{
-        AccessRecord,
+        AccessRecord, Towards,
         families::{CONNECTIONS_REFUSED, PROTOCOL_DETECTIONS, TLS_HANDSHAKES},
     },
     tcp,
@@ -76,16 +76,17 @@ fn refuse(worker: &Worker, connection: &ConnectionInfo, reason: &'static str, ru
     if !worker.access_log.is_on() {
         return;
     }
-    let mut record = AccessRecord::new("inbound", "tcp");
-    record.source = Some(connection.peer);
-    record.flag = Some(reason);
-    record.rule = rule.map(str::to_owned);
-    record.duration = connection.accepted.elapsed();
-    record.destination = match connection.target {
+    let destination = match connection.target {
         Target::App { port, address } => Some(worker.inbound_destination(port, address)),
         _ => None,
     };
-    worker.access_log.log(record);
+    worker.access_log.log(&AccessRecord {
+        flag: Some(reason),
+        rule,
+        duration: connection.accepted.elapsed(),
+        destination: destination.as_deref().map(Towards::Named),
+        ..AccessRecord::new("inbound", "tcp", connection.peer)
+    });
 }
 
 async fn handle(

@@ -4,5 +4,5 @@ mod access_log;
 pub mod families;
 mod metrics;
 
-pub use access_log::{AccessLog, AccessRecord, Destination};
+pub use access_log::{AccessLog, AccessRecord, Destination, Towards};
 pub use metrics::{Counter, Family, Gauge, Histogram, Kind, Metrics, Recorder};

@@ -12,7 +12,7 @@ use super::{Copied, CopyError};
 use crate::{
     connection::{ConnectionInfo, Direction, Stream},
     observe::{
-        AccessRecord,
+        AccessRecord, Towards,
         families::{AUTHZ_DECISIONS, TCP_CLOSED, TCP_OPENED, TCP_RECEIVED, TCP_SENT},
     },
     worker::Worker,
@@ -22,7 +22,13 @@ use crate::{
 pub(super) struct Session<'w> {
     worker: &'w Worker,
     connection: &'w ConnectionInfo,
-    record: AccessRecord,
+    destination: String,
+    route: Option<String>,
+    endpoint: Option<(SocketAddr, Option<Arc<SpiffeId>>)>,
+    /// What refused it.
+    rule: Option<String>,
+    /// What Shadow and Audit policies had to say.
+    shadow: Vec<String>,
     source: (String, String),
     service: (String, String),
 }
@@ -35,10 +41,6 @@ impl<'w> Session<'w> {
         service: (&str, &str),
         destination: String,
     ) -> Self {
-        let mut record = AccessRecord::new(connection.direction.as_str(), "tcp");
-        record.source = Some(connection.peer);
-        record.source_identity = connection.peer_identity().cloned();
-        record.destination = Some(destination);
         // Outbound, the caller is our own workload; inbound, it is whom TLS proved.
         let source = match (connection.direction, connection.peer_identity()) {
             (Direction::Outbound, _) => (
@@ -51,20 +53,22 @@ impl<'w> Session<'w> {
         Self {
             worker,
             connection,
-            record,
+            destination,
+            route: None,
+            endpoint: None,
+            rule: None,
+            shadow: Vec::new(),
             source,
             service: (service.0.to_owned(), service.1.to_owned()),
         }
     }
 
     pub(super) fn route(&mut self, id: Option<&str>) {
-        self.record.route = id.map(str::to_owned);
+        self.route = id.map(str::to_owned);
     }
 
     pub(super) fn endpoint(&mut self, endpoint: SocketAddr, identity: Option<Arc<SpiffeId>>) {
-        self.record.endpoint = Some(endpoint);
-        self.record.destination_identity = identity;
-        self.record.attempts = 1;
+        self.endpoint = Some((endpoint, identity));
         let mtls = self.mtls();
         let labels = self.labels(mtls);
         self.worker.metrics.counter(&TCP_OPENED, &labels).inc();
@@ -84,7 +88,7 @@ impl<'w> Session<'w> {
             self.worker.metrics.counter(&AUTHZ_DECISIONS, &labels).inc();
             if reason.shadow || reason.action == AuthAction::Audit {
                 let said = format!("{}/{}", reason.policy, reason.rule);
-                self.record.shadow.push(said);
+                self.shadow.push(said);
             }
         }
     }
@@ -98,7 +102,7 @@ impl<'w> Session<'w> {
         };
         let labels = [policy, rule, "deny", "Enforce"];
         self.worker.metrics.counter(&AUTHZ_DECISIONS, &labels).inc();
-        self.record.rule = Some(format!("{policy}/{rule}"));
+        self.rule = Some(format!("{policy}/{rule}"));
         self.failed("denied_by");
     }
 
@@ -125,7 +129,7 @@ impl<'w> Session<'w> {
     }
 
     fn mtls(&self) -> &'static str {
-        let is_mtls = self.connection.tls.is_some() || self.record.destination_identity.is_some();
+        let is_mtls = self.connection.tls.is_some() || matches!(self.endpoint, Some((_, Some(_))));
         if is_mtls { "true" } else { "false" }
     }
 
@@ -140,7 +144,7 @@ impl<'w> Session<'w> {
         ]
     }
 
-    fn close(mut self, copied: Copied, flag: Option<&'static str>) {
+    fn close(self, copied: Copied, flag: Option<&'static str>) {
         let metrics = &self.worker.metrics;
         let [direction, source_ns, source, service, namespace, mtls] = self.labels(self.mtls());
         let flag_label = flag.unwrap_or("-");
@@ -155,10 +159,25 @@ impl<'w> Session<'w> {
         let labels = [direction, service, namespace];
         metrics.counter(&TCP_SENT, &labels).add(copied.sent);
         metrics.counter(&TCP_RECEIVED, &labels).add(copied.received);
-        self.record.flag = flag;
-        self.record.request_bytes = copied.sent;
-        self.record.response_bytes = copied.received;
-        self.record.duration = self.connection.accepted.elapsed();
-        self.worker.access_log.log(self.record);
+        let identity = self.endpoint.as_ref().and_then(|(_, id)| id.as_deref());
+        self.worker.access_log.log(&AccessRecord {
+            flag,
+            rule: self.rule.as_deref(),
+            shadow: &self.shadow,
+            duration: self.connection.accepted.elapsed(),
+            request_bytes: copied.sent,
+            response_bytes: copied.received,
+            attempts: u32::from(self.endpoint.is_some()),
+            source_identity: self.connection.peer_identity().map(Arc::as_ref),
+            destination: Some(Towards::Named(&self.destination)),
+            destination_identity: identity,
+            route: self.route.as_deref(),
+            endpoint: self.endpoint.as_ref().map(|(address, _)| *address),
+            ..AccessRecord::new(
+                self.connection.direction.as_str(),
+                "tcp",
+                self.connection.peer,
+            )
+        });
     }
 }

@@ -14,6 +14,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Who called, as the server's own proxy saw it.
 pub(super) const CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -320,13 +321,13 @@ pub(super) fn is_idempotent(method: &Method) -> bool {
     )
 }
 
-/// The trace id of a `traceparent` field (W3C Trace Context): 32 hex digits.
-pub(super) fn trace_id(headers: &HeaderMap) -> Option<&str> {
-    let id = headers
-        .get("traceparent")?
-        .to_str()
-        .ok()?
-        .split('-')
-        .nth(1)?;
+/// The `traceparent` field (W3C Trace Context).
+pub(super) fn trace(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(&TRACE_PARENT)
+}
+
+/// The trace id of a `traceparent` field: 32 hex digits.
+pub(super) fn trace_id(trace: &HeaderValue) -> Option<&str> {
+    let id = trace.to_str().ok()?.split('-').nth(1)?;
     (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
 }
