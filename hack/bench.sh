@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures, writes docs/performance.md, and fails where a figure falls short of what must be shown.
 # Arguments: the folder of weft-bench and weft-operator, and that of weft-proxy and weft-floor.
-# SCENARIO: one of `weft-bench path --help`, or handshakes, reload, idle, instructions, scale.
+# SCENARIO: one of `weft-bench path --help`, or handshakes, reload, idle, control-plane, instructions, scale.
 # QUICK=1: a smoke test.
 set -euo pipefail
 programs=$1
@@ -33,6 +33,7 @@ all)
   measure handshakes
   measure reload
   measure idle
+  measure control-plane
   instructions
   ;;
 scale)
@@ -41,7 +42,7 @@ scale)
 instructions)
   instructions
   ;;
-handshakes | reload | idle)
+handshakes | reload | idle | control-plane)
   measure "$SCENARIO"
   ;;
 *)

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::{
+    sys::resource::{UsageWho, getrusage},
+    time::{ClockId, clock_gettime},
+};
 
 /// User and system time of a process with all its threads, those that ended included; zero if
 /// the process has ended. Resolution: a tick, 10 ms nearly everywhere.
@@ -16,6 +19,13 @@ pub fn of(pid: u32) -> Duration {
     // utime and stime are fields 14 and 15 of proc(5); the state after the name is the third.
     let ticks = fields.split_whitespace().skip(11).take(2);
     duration(ticks.filter_map(|field| field.parse::<u64>().ok()).sum())
+}
+
+/// The same, to the nanosecond.
+pub fn exact(pid: u32) -> Duration {
+    let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
+    let time = ClockId::pid_cpu_clock_id(pid).and_then(clock_gettime);
+    time.map_or(Duration::ZERO, Duration::from)
 }
 
 /// Of children that ended and were waited for.

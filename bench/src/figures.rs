@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::{BenchError, footprint, scenario::Scenario, statistics::Summary};
+use crate::{BenchError, control_plane, footprint, scenario::Scenario, statistics::Summary};
 
 /// One peer in one scenario.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -64,6 +64,9 @@ pub struct Figures {
     /// Single values, by name, and when they were measured.
     #[serde(default)]
     pub values: BTreeMap<String, Value>,
+    /// The control plane on a real API server.
+    #[serde(default)]
+    pub control_plane: Option<control_plane::Measured>,
 }
 
 /// A single value.

@@ -57,6 +57,9 @@ pub mod idle;
 /// One of a thousand services changes ten times a second.
 pub mod reload;
 
+/// The control plane on a real API server.
+pub mod control_plane;
+
 /// User instructions of a request.
 pub mod instructions;
 
@@ -103,9 +106,26 @@ pub enum BenchError {
         /// The end of its log.
         log: String,
     },
+    /// The API server, or its store, refused or did not answer.
+    #[error("the control plane, {what}: {reason}")]
+    Api {
+        /// What was asked for.
+        what: String,
+        /// What became of it.
+        reason: String,
+    },
 }
 
 impl BenchError {
+    /// For `map_err`: says what was asked for.
+    fn api<E: std::fmt::Display>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let what = what.into();
+        move |error| Self::Api {
+            what,
+            reason: error.to_string(),
+        }
+    }
+
     /// For `map_err`: says which file.
     fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

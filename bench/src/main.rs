@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use weft_bench::{
-    BenchError,
+    BenchError, control_plane,
     figures::{Figure, Figures},
     handshakes, idle, instructions, path, reach, reload, report, scale,
     scenario::{Scenario, Stage},
@@ -47,6 +47,18 @@ enum What {
     Idle {
         #[command(flatten)]
         run: Run,
+    },
+    /// The control plane on a real kube-apiserver and etcd: starts, changes, memory, many proxies.
+    ControlPlane {
+        #[command(flatten)]
+        options: control_plane::Options,
+        #[command(flatten)]
+        store: Store,
+        #[command(flatten)]
+        places: Places,
+        /// Enough to see that everything runs.
+        #[arg(long)]
+        quick: bool,
     },
     /// User instructions of a request, counted by callgrind; with --check, held to the record.
     Instructions {
@@ -105,6 +117,15 @@ fn main() -> ExitCode {
         What::Handshakes { run } => measure_handshakes(&run),
         What::Reload { run } => measure_reload(&run),
         What::Idle { run } => measure_idle(&run),
+        What::ControlPlane {
+            options,
+            store,
+            places,
+            quick,
+        } => {
+            let options = if quick { options.quick() } else { options };
+            measure_control_plane(&options, &store, &places)
+        }
         What::Instructions {
             options,
             store,
@@ -174,6 +195,21 @@ fn measure_reload(run: &Run) -> Result<bool, BenchError> {
     let mut figures = Figures::read(&run.store.figures)?;
     reload::measure(&stage, if run.quick { 1 } else { 10 }, &mut figures)?;
     figures.write(&run.store.figures)?;
+    Ok(true)
+}
+
+fn measure_control_plane(
+    options: &control_plane::Options,
+    store: &Store,
+    places: &Places,
+) -> Result<bool, BenchError> {
+    let measured = control_plane::measure(&Tools::from(places), options)?;
+    let mut figures = Figures::read(&store.figures)?;
+    measured.keep(&mut figures);
+    figures.write(&store.figures)?;
+    if let Some(measured) = &figures.control_plane {
+        println!("{}\n", report::control_plane(measured));
+    }
     Ok(true)
 }
 

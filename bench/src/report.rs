@@ -9,6 +9,7 @@ pub mod page;
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 
 use crate::{
+    control_plane,
     figures::{Figure, Figures, Measured},
     reach::{self, Reach},
     statistics::Summary,
@@ -94,6 +95,18 @@ pub fn table(measured: &Measured) -> String {
     format!("{}\n{table}", measured.title)
 }
 
+/// The control plane as an aligned table.
+pub fn control_plane(measured: &control_plane::Measured) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    table.set_header(measured.header());
+    table.add_rows(measured.rows());
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{}\n{table}", control_plane::TITLE)
+}
+
 /// What must be shown, as an aligned table.
 pub fn reaches(rows: &[Reach]) -> String {
     let mut table = Table::new();
@@ -133,6 +146,7 @@ fn reach_row(row: &Reach) -> [String; 4] {
 /// Everything of `figures` for a terminal.
 pub fn all(figures: &Figures) -> String {
     let mut parts: Vec<String> = figures.sections().into_iter().map(table).collect();
+    parts.extend(figures.control_plane.as_ref().map(control_plane));
     parts.push(reaches(&reach::all(figures)));
     parts.join("\n\n")
 }

@@ -76,6 +76,11 @@ impl Running {
         self.process.pid()
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.process.exited().is_some()
+    }
+
     /// An error about it.
     pub fn error(&self, reason: impl Into<String>) -> BenchError {
         BenchError::Process {

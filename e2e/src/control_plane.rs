@@ -134,6 +134,28 @@ impl ControlPlane {
         self.servers.url()
     }
 
+    /// The processes of the API server and of its store, where they run.
+    #[must_use]
+    pub fn pids(&self) -> [Option<u32>; 2] {
+        [&self.api_server, &self.etcd].map(|slot| lock(slot).as_ref().map(Process::pid))
+    }
+
+    /// A client of the store itself, by etcd's JSON gateway: for objects in a state that only nodes
+    /// would bring about.
+    ///
+    /// # Errors
+    /// Where its kubeconfig cannot be written or turned into a client.
+    pub async fn store(&self) -> Result<Client, Error> {
+        let pki = Pki::at(self.dir.path());
+        let path = self.dir.path().join("etcd.kubeconfig");
+        let credential = kubeconfig::Credential::Certificate {
+            certificate: &pki.certificate("etcd"),
+            key: &pki.key("etcd"),
+        };
+        kubeconfig::write(&path, &self.servers.etcd_url(), &pki.ca(), &credential)?;
+        client_of(&path).await
+    }
+
     /// How long it took from the binaries to a ready API.
     #[must_use]
     pub fn took(&self) -> Duration {

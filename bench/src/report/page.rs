@@ -3,7 +3,11 @@
 use std::fmt::Write;
 
 use super::{COLUMNS, reach_row, rows};
-use crate::{figures::Figures, reach};
+use crate::{
+    control_plane::{NAMES, TITLE},
+    figures::Figures,
+    reach,
+};
 
 /// The page; the chart lies beside it as `performance.svg`.
 pub fn markdown(figures: &Figures) -> String {
@@ -50,6 +54,7 @@ that everything runs.
         let _ = writeln!(page, "\n`{}`, {}", measured.command, measured.date);
     }
     values(&mut page, figures);
+    control_plane(&mut page, figures);
     instructions(&mut page, figures);
     page += HOW;
     page
@@ -59,7 +64,8 @@ fn values(page: &mut String, figures: &Figures) {
     let single = figures
         .values
         .iter()
-        .filter(|(name, _)| !name.contains('/'));
+        .filter(|(name, _)| !name.contains('/'))
+        .filter(|(name, _)| !NAMES.contains(&name.as_str()));
     let rows: String = single
         .map(|(name, value)| {
             format!(
@@ -78,6 +84,24 @@ fn values(page: &mut String, figures: &Figures) {
              change.\n\n| | seen | when |\n| --- | --- | --- |\n{rows}"
         );
     }
+}
+
+fn control_plane(page: &mut String, figures: &Figures) {
+    let Some(measured) = &figures.control_plane else {
+        return;
+    };
+    let header = measured.header();
+    let _ = write!(
+        page,
+        "\n## {TITLE}\n\n{}\n\n| {} |\n|{}\n",
+        measured.about(),
+        header.join(" | "),
+        " --- |".repeat(header.len()),
+    );
+    for row in measured.rows() {
+        let _ = writeln!(page, "| {} |", row.join(" | "));
+    }
+    let _ = writeln!(page, "\n`{}`, {}", measured.command, measured.date);
 }
 
 fn instructions(page: &mut String, figures: &Figures) {

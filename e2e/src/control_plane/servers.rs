@@ -61,7 +61,7 @@ impl Servers {
         format!("https://{}:{}", self.address, self.port)
     }
 
-    fn etcd_url(&self) -> String {
+    pub(crate) fn etcd_url(&self) -> String {
         format!("https://127.0.0.1:{}", self.etcd_port)
     }
 
