@@ -34,6 +34,9 @@ mod endpoint_changes;
 /// A thousand proxies.
 mod proxies;
 
+/// What admission costs in a large namespace.
+mod judging;
+
 /// What was seen, as a table and as what must be shown.
 mod measured;
 
@@ -105,6 +108,8 @@ async fn all(tools: &Tools, options: &Options) -> Result<Measured, BenchError> {
         let size = one(&stage, &mut mesh, *services, options, is_last).await?;
         measured.take(size);
     }
+    let services = options.sizes.iter().min().copied().unwrap_or(0);
+    measured.judging = Some(judging::measure(services)?);
     Ok(measured)
 }
 

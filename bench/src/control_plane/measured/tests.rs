@@ -26,7 +26,7 @@ fn every_figure_that_must_be_shown_is_kept() {
             p99: 40.0,
             most: 50.0,
         };
-        (size.route.cpu_ms, size.route.documents) = (2.0, 1.0);
+        (size.route.cpu_ms, size.route.documents) = (2.0, 1);
         size
     };
     let measured = Measured {
