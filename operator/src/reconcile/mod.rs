@@ -206,7 +206,7 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                         self.hearing.take(told, &self.world);
                     }
                 }
-                () = sleep_until(wake) => {}
+                () = until(wake) => {}
                 () = self.leadership.changed() => {}
                 Ok(()) = self.authority.changed() => {}
             }
@@ -216,22 +216,19 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
         self.gateways.drain().await;
     }
 
-    fn wake(&self) -> Instant {
-        let mut wake = self.sweep;
-        if let Some(at) = self.accounts_due {
-            wake = wake.min(at);
-        }
-        if self.writing {
-            for at in [
+    /// When there is something to do that no event tells of. A standby waits for events alone.
+    fn wake(&self) -> Option<Instant> {
+        let writing = self.writing.then(|| {
+            [
+                Some(self.sweep),
                 self.documents.next(),
                 self.statuses.next(),
                 self.hearing.wake(),
                 self.gateways.next(),
-            ] {
-                wake = wake.min(at.unwrap_or(wake));
-            }
-        }
-        wake
+            ]
+        });
+        let writing = writing.into_iter().flatten().flatten();
+        writing.chain(self.accounts_due).min()
     }
 
     /// Takes one change into the world.
@@ -375,6 +372,7 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
         let may = self.leadership.holds() && self.authority.borrow().is_some();
         if may && !self.writing {
             self.writing = true;
+            self.sweep = Instant::now() + SWEEP;
             // Before the dirty keys of meanwhile, which are among them.
             self.world.take_dirty();
             self.documents.mark_everything(&self.world);
@@ -457,5 +455,12 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
         let mut all = self.problems.all();
         all.extend(reports.iter().flat_map(|report| &report.problems));
         all.len()
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,7 +1,8 @@
-use std::time::Duration;
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-use weft_crds::Key;
+use time::OffsetDateTime;
+use tokio::{sync::watch, time::Instant};
+use weft_crds::{Key, Settings};
 use weft_engine::{
     compile::check,
     documents::{
@@ -11,7 +12,13 @@ use weft_engine::{
     problem::{Code, Problem, Severity},
 };
 
-use super::{due::Due, problems::Problems};
+use super::{
+    GATHER_ACCOUNTS, Joining, Parts, Reconciler, SWEEP, due::Due, problems::Problems, questions,
+};
+use crate::{
+    identity::Authority, lease::Leadership, metrics::Metrics, publish::Files, source::Change,
+    status::StatusFiles,
+};
 
 fn problem(object: &str) -> Problem {
     Problem {
@@ -97,4 +104,61 @@ fn a_document_is_checked_as_a_proxy_that_its_policies_select_would() {
     let found = check(&inbound(vec![unreadable]));
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].object, "AuthPolicy shop/reviews");
+}
+
+fn reconciler(
+    out: &Path,
+    leadership: Leadership,
+    authority: Option<Arc<Authority>>,
+) -> Reconciler<Files, StatusFiles> {
+    let files = Files::new(out).unwrap();
+    Reconciler::new(Parts {
+        ledger: files.survey().unwrap(),
+        publisher: files,
+        statuses: StatusFiles::new(out).unwrap(),
+        stored_statuses: HashMap::new(),
+        leadership,
+        metrics: Metrics::new(),
+        settings: Settings::default(),
+        joining: Joining::All,
+        wanted: watch::channel(None).0,
+        authority: watch::channel(authority).1,
+        reports: None,
+        questions: questions().1,
+        summary: watch::channel(None).0,
+        ready: watch::channel(false).0,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_that_knows_everything_waits_for_events_alone() {
+    let out = tempfile::tempdir().unwrap();
+    let (_term, leadership) = Leadership::new();
+    let mut standby = reconciler(out.path(), leadership, None);
+    standby.take(Change::Complete);
+    standby.advance();
+    tokio::time::advance(SWEEP * 3).await;
+    standby.advance();
+    assert_eq!(standby.wake(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_wakes_for_its_sweep_and_not_before() {
+    let out = tempfile::tempdir().unwrap();
+    let now = OffsetDateTime::now_utc();
+    let stored = Authority::generate("cluster.local", now).unwrap();
+    let authority = Authority::load(&stored, "cluster.local", now).unwrap();
+    let mut leader = reconciler(out.path(), Leadership::alone(), Some(Arc::new(authority)));
+    // It led late.
+    tokio::time::advance(SWEEP * 3).await;
+    leader.take(Change::Complete);
+    leader.advance();
+    while !leader.documents.is_through() {
+        leader.documents.finish().await;
+        leader.advance();
+    }
+    tokio::time::advance(GATHER_ACCOUNTS).await;
+    leader.advance();
+    let wake = leader.wake().unwrap();
+    assert!(wake > Instant::now() + SWEEP / 2, "{wake:?}");
 }
