@@ -156,13 +156,13 @@ impl<'a> Caller<'a> {
         Ok(parts)
     }
 
-    /// The sum of a metric of its proxy.
-    pub(crate) async fn proxy_counts(&self, metric: &str) -> Told<f64> {
+    /// The sum of a metric of its proxy, over the series with a label; over all where it is empty.
+    pub(crate) async fn proxy_counts(&self, metric: &str, label: &str) -> Told<f64> {
         let answer = self.get("http://127.0.0.1:15020/metrics").await?;
         let metrics = answer.ok()?.as_str().unwrap_or_default();
         let samples = metrics.lines().filter_map(|line| {
             let (name, value) = line.rsplit_once(' ')?;
-            let is_it = name.split('{').next() == Some(metric);
+            let is_it = name.split('{').next() == Some(metric) && name.contains(label);
             is_it.then(|| value.parse::<f64>().ok()).flatten()
         });
         Ok(samples.sum())

@@ -13,6 +13,9 @@ const HERE: &str = "story-failure";
 /// An answer takes this long, so that requests are under way at any moment.
 const ANSWER_MS: u64 = 150;
 
+/// POSTs that are answered before pods are killed: of five pods, each has had some.
+const BEFORE: f64 = 150.0;
+
 /// From the kernel's end of a process until its peers have heard of it.
 const NEWS_MS: u64 = 250;
 
@@ -33,10 +36,21 @@ pub(crate) async fn killed_pods_fail_only_what_was_under_way_there(stage: &Stage
     })
     .await?;
 
+    let posted = async || {
+        let label = format!(r#"route="{HERE}/reviews/others""#);
+        reader.proxy_counts("weft_requests_total", &label).await
+    };
+    let before = posted().await?;
     let kill = async {
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        eventually("every pod has had POSTs", async || {
+            let posts = posted().await? - before;
+            ensure!(posts >= BEFORE, "{posts}");
+            Ok(())
+        })
+        .await?;
+        let victims = two(stage).await?;
         let from = now();
-        let victims = kill_two(stage).await?;
+        kill_all(stage, &victims).await?;
         Ok::<_, String>((from, now(), victims))
     };
     let ended = Cell::new(false);
@@ -89,8 +103,8 @@ pub(crate) async fn killed_pods_fail_only_what_was_under_way_there(stage: &Stage
     Ok(())
 }
 
-/// SIGKILL for every process of two pods; their names.
-async fn kill_two(stage: &Stage) -> Told<Vec<String>> {
+/// The names of two pods.
+async fn two(stage: &Stage) -> Told<Vec<String>> {
     let selector = ["-n", HERE, "pods", "-l", "version=v1"];
     let pods = stage.get(&selector).await?;
     let names = pods["items"].as_array().into_iter().flatten();
@@ -99,11 +113,15 @@ async fn kill_two(stage: &Stage) -> Told<Vec<String>> {
         .take(2)
         .collect();
     ensure!(names.len() == 2, "there are no two pods");
+    Ok(names)
+}
+
+/// SIGKILL for every process of the pods.
+async fn kill_all(stage: &Stage, names: &[String]) -> Told {
     if stage.cluster().is_current() {
         let mut delete = vec!["-n", HERE, "delete", "pod", "--grace-period=0", "--force"];
         delete.extend(names.iter().map(String::as_str));
-        stage.run(&delete).await?;
-        return Ok(names);
+        return stage.run(&delete).await.map(drop);
     }
     let cluster = stage.cluster();
     let mut processes = cluster.processes("bookstore");
@@ -117,7 +135,7 @@ async fn kill_two(stage: &Stage) -> Told<Vec<String>> {
     for process in processes {
         process.kill().map_err(text)?;
     }
-    Ok(names)
+    Ok(())
 }
 
 fn slow(manifest: &str) -> String {

@@ -9,6 +9,7 @@ mod address;
 mod bookstore;
 mod caller;
 mod canary;
+mod diagnosis;
 mod failure;
 mod figures;
 mod gateway;
@@ -166,7 +167,7 @@ async fn tell_on(stage: Stage, chosen: &Chosen) -> Chapter {
     let mut told = Chapter::default();
     if let Err(error) = stage.install(chosen.rotates()).await {
         say(&format!("stories: the mesh is not installed: {error}"));
-        say(&stage.what_is_wrong().await);
+        say(&diagnosis::diagnosis(&stage).await);
         told.failed.push("(the installation)");
         return told;
     }
@@ -218,7 +219,7 @@ async fn tell_in_turn(stage: &Stage, stories: &[&Story]) -> Chapter {
             }
             (Err(why), _) => {
                 say(&format!("story {name} ... FAILED ({seconds:.1} s): {why}"));
-                say(&stage.what_is_wrong().await);
+                say(&diagnosis::diagnosis(stage).await);
                 told.failed.push(name);
                 told.done += 1;
             }

@@ -122,7 +122,7 @@ pub(crate) async fn twenty_rollouts_lose_no_unary_request(stage: &Stage) -> Told
     );
     stage.note(format!(
         "twenty rollouts: {rollouts} in {took:.0} s; {requests} requests (GET, POST, gRPC), 0 failed, {} tried again by the mesh, P99 {} ms",
-        caller.proxy_counts("weft_retries_total").await?,
+        caller.proxy_counts("weft_retries_total", "").await?,
         gets.quantile(0.99).max(calls.quantile(0.99))
     ));
     for (kind, parts) in [("gRPC streams", streams?), ("WebSockets", sockets?)] {

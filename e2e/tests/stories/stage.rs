@@ -229,26 +229,6 @@ impl Stage {
             self.note(format!("left over: {error}"));
         }
     }
-
-    /// Pods that are not ready and what happened to them last, for who reads of a failure.
-    pub(crate) async fn what_is_wrong(&self) -> String {
-        let pods = self.run(&["get", "pods", "-A", "-o", "wide"]).await;
-        let args = [
-            "get",
-            "events",
-            "-A",
-            "--field-selector=type=Warning",
-            "--sort-by=.lastTimestamp",
-        ];
-        let events = self.run(&args).await.unwrap_or_else(|error| error);
-        let events: Vec<&str> = events.lines().collect();
-        let last = events.len().saturating_sub(15);
-        format!(
-            "{}\n{}",
-            pods.unwrap_or_else(|error| error),
-            events.get(last..).unwrap_or_default().join("\n")
-        )
-    }
 }
 
 pub(crate) fn repository() -> PathBuf {
