@@ -61,12 +61,15 @@ pub struct ConnectionPool {
     /// An unused connection is closed after this. Gateway API duration. Default 90s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<Duration>,
-    /// TCP keepalive probes.
+    /// When a silent endpoint is given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp_keepalive: Option<TcpKeepalive>,
 }
 
-/// TCP keepalive probes.
+/// When a silent endpoint is given up, because its node vanished: `idle` plus `count` times
+/// `interval` after the last sign of it, by default 15s. TCP keepalive probes ask it, and on HTTP/2
+/// with requests under way a PING. Bytes that nothing acknowledges for as long end a connection as
+/// well; a peer that is there and reads slowly does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -76,13 +79,13 @@ pub struct ConnectionPool {
         "tcpKeepalive.count: out of the kernel's range; use 1 to 127"),
 )]
 pub struct TcpKeepalive {
-    /// Silence before the first probe. Gateway API duration. Default 60s.
+    /// Silence before the first probe. Gateway API duration. Default 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Duration>,
-    /// Between probes. Gateway API duration. Default 15s.
+    /// Between probes. Gateway API duration. Default 1s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Duration>,
-    /// Unanswered probes before the connection is dead, 1 to 127. Default 4.
+    /// Unanswered probes before the connection is dead, 1 to 127. Default 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<i32>,
 }

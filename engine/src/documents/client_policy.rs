@@ -1,6 +1,8 @@
 //! How a client's proxy behaves towards a service. Defaults are stated here, once; a document
 //! holds only what a policy set.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::Millis;
@@ -54,8 +56,8 @@ pub struct ConnectionPool {
     pub connect_timeout: Millis,
     /// An unused connection is closed after this. Default 90 s.
     pub idle_timeout: Millis,
-    /// TCP keepalive: idle, interval (milliseconds) and count. Default 60 s, 15 s, 4.
-    pub tcp_keepalive: (Millis, Millis, u32),
+    /// When a silent peer is given up. Default: after 15 s.
+    pub tcp_keepalive: Keepalive,
 }
 
 impl Default for ConnectionPool {
@@ -67,8 +69,46 @@ impl Default for ConnectionPool {
             max_requests_per_connection: 0,
             connect_timeout: 1_000,
             idle_timeout: 90_000,
-            tcp_keepalive: (60_000, 15_000, 4),
+            tcp_keepalive: Keepalive::default(),
         }
+    }
+}
+
+/// When a silent peer is given up: probes after so many milliseconds of silence, so many
+/// milliseconds apart, so many. On HTTP/2 a PING asks what the probes ask. Default 10 s, 1 s, 5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keepalive(pub Millis, pub Millis, pub u32);
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self(10_000, 1_000, 5)
+    }
+}
+
+impl Keepalive {
+    /// Silence before the first probe; the kernel takes whole seconds from 1 on.
+    pub fn idle(&self) -> Duration {
+        Duration::from_millis(self.0.max(1_000))
+    }
+
+    /// Between probes, from 1 s on.
+    pub fn interval(&self) -> Duration {
+        Duration::from_millis(self.1.max(1_000))
+    }
+
+    /// Probes, 1 to 127.
+    pub fn count(&self) -> u32 {
+        self.2.clamp(1, 127)
+    }
+
+    /// From the first probe to giving up.
+    pub fn unanswered(&self) -> Duration {
+        self.interval().saturating_mul(self.count())
+    }
+
+    /// From the last sign of the peer to giving up.
+    pub fn vanished_after(&self) -> Duration {
+        self.idle().saturating_add(self.unanswered())
     }
 }
 

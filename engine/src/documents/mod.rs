@@ -27,7 +27,7 @@ pub use authorization::{
     Selector,
 };
 pub use client_policy::{
-    ClientPolicy, ConnectionPool, LoadBalancing, OutlierDetection, RetryBudget, Timeouts,
+    ClientPolicy, ConnectionPool, Keepalive, LoadBalancing, OutlierDetection, RetryBudget, Timeouts,
 };
 pub use endpoints::{Endpoint, EndpointGroup, EndpointsDocument};
 pub use envelope::{Document, Envelope, EnvelopeError, VERSION};

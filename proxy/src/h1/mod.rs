@@ -62,3 +62,10 @@ pub enum Error {
     #[error("the body has another length than its head says")]
     Length,
 }
+
+impl Error {
+    /// Whether the peer vanished.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
+    }
+}

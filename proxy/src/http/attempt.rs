@@ -130,7 +130,9 @@ impl Attempt<'_> {
             // The server closed an idle connection: that is its right.
             Err(Failure::Send(SendError::Reset(..) | SendError::Refused(..))) if reused => {}
             Err(failure) => {
-                if let Failure::Upstream(UpstreamError::Dial(_)) = failure {
+                if let Failure::Upstream(UpstreamError::Dial(_))
+                | Failure::Send(SendError::Vanished(..)) = failure
+                {
                     self.endpoint.pass_over(now);
                 }
                 let outcome = Outcome::GatewayError;

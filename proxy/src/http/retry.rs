@@ -84,7 +84,7 @@ impl<'r> Retries<'r> {
                     rule.on(RetryOn::RefusedStream)
                         || rule.on_status(StatusCode::SERVICE_UNAVAILABLE)
                 }
-                Failure::Send(SendError::Reset(..)) => {
+                Failure::Send(SendError::Reset(..) | SendError::Vanished(..)) => {
                     repeats
                         && (rule.on(RetryOn::ResetBeforeResponse)
                             || rule.on_status(StatusCode::BAD_GATEWAY))
@@ -119,6 +119,8 @@ impl<'r> Retries<'r> {
                 SendError::Unsent(..) | SendError::Unread(..) | SendError::Refused(..),
             ) => true,
             Failure::Send(SendError::Reset(..)) => reused && is_idempotent(&self.method),
+            // No request makes a node vanish: the next endpoint does not suffer from this one.
+            Failure::Send(SendError::Vanished(..)) => is_idempotent(&self.method),
             _ => false,
         }
     }

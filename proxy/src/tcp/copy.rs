@@ -46,6 +46,7 @@ impl CopyError {
         match self {
             Self::Idle(_) => "timeout_idle",
             Self::Client(_) => "downstream_reset",
+            Self::Server(error) if error.kind() == io::ErrorKind::TimedOut => "upstream_vanished",
             Self::Server(_) => "upstream_reset",
         }
     }

@@ -13,7 +13,7 @@ use super::{copy_both, inbound::IDLE_TIMEOUT, session::Session};
 use crate::{
     config::{PodCall, ServiceView},
     connection::{ConnectionInfo, Stream, Target},
-    upstream::{self, Cluster, UpstreamStream, Upstreams},
+    upstream::{self, Cluster, Upstreams},
     worker::Worker,
 };
 
@@ -141,10 +141,7 @@ pub(crate) async fn outbound(worker: Rc<Worker>, connection: ConnectionInfo, mut
     // The views are let go: a connection may outlive many of them.
     drop((meant, cluster));
     let idle = idle.unwrap_or(IDLE_TIMEOUT);
-    let (copied, result) = match &mut upstream.stream {
-        UpstreamStream::Plain(server) => copy_both(&mut stream, server, idle).await,
-        UpstreamStream::Tls(server) => copy_both(&mut stream, server, idle).await,
-    };
+    let (copied, result) = copy_both(&mut stream, &mut upstream.stream, idle).await;
     session.finished(copied, result, &stream);
 }
 

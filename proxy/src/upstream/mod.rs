@@ -18,6 +18,9 @@ mod cluster;
 /// Connections: kept, shared, bounded.
 pub mod pool;
 
+/// Peers that vanish.
+mod liveness;
+
 /// The bytes of a connection to an endpoint.
 mod stream;
 

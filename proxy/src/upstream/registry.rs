@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use weft_engine::documents::{ClientPolicy, ConnectionPool, Protocol};
+use weft_engine::documents::{ClientPolicy, ConnectionPool, Keepalive, Protocol};
 
 use super::{cluster::Cluster, metrics::ClusterMetrics, pool};
 use crate::{
@@ -39,7 +39,8 @@ const APP_POOL: ConnectionPool = ConnectionPool {
     // Below the keep-alive time-outs of common servers (Node closes after 5 s): the side that
     // sends requests should be the one that closes.
     idle_timeout: 4_000,
-    tcp_keepalive: (60_000, 15_000, 4),
+    // It is on this host, and does not vanish; one that stands still in a debugger may go on.
+    tcp_keepalive: Keepalive(60_000, 15_000, 4),
 };
 
 /// One core's pools and endpoint state.

@@ -8,6 +8,7 @@ mod addresses;
 mod mesh;
 mod netns;
 mod pod;
+mod vanished;
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -64,6 +64,21 @@ impl Netns {
         }
     }
 
+    /// From now on what is sent to a neighbour arrives nowhere, and nothing says so.
+    pub(crate) fn lose(&self, neighbour: &str) {
+        let output = Command::new("ip")
+            .args(["-n", &self.name, "route", "get", neighbour])
+            .output()
+            .unwrap();
+        let route = String::from_utf8_lossy(&output.stdout);
+        let device = route.split_whitespace().skip_while(|word| *word != "dev");
+        let device = device.skip(1).next().expect("a route to the neighbour");
+        // Nobody's.
+        let nobody = ["lladdr", "02:00:00:00:00:99", "nud", "permanent"];
+        let neighbour = ["neigh", "replace", neighbour, "dev", device];
+        self.ip(&[&neighbour[..], &nobody[..]].concat());
+    }
+
     /// Runs on a thread of this namespace, to its end. Sockets and processes that are made there
     /// stay there.
     pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {

@@ -8,6 +8,7 @@ use std::{
     os::unix::{fs::PermissionsExt, fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -140,6 +141,18 @@ impl Pod {
         });
     }
 
+    /// An application that takes connections and never answers; it gives the lines that it read.
+    pub(crate) fn serve_silence(&self, address: &str) -> mpsc::Receiver<String> {
+        let (told, lines) = mpsc::channel();
+        self.serve(address, move |stream, _| {
+            stream.set_read_timeout(None).unwrap();
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                let _ = told.send(line);
+            }
+        });
+        lines
+    }
+
     /// A TCP application that answers a line with the peer's address and the line.
     pub(crate) fn serve_lines(&self, address: &str) {
         self.serve(address, |mut stream, peer| {
@@ -158,11 +171,16 @@ impl Pod {
         });
     }
 
-    fn serve(&self, address: &str, answer: impl Fn(TcpStream, SocketAddr) + Send + Copy + 'static) {
+    fn serve(
+        &self,
+        address: &str,
+        answer: impl Fn(TcpStream, SocketAddr) + Send + Clone + 'static,
+    ) {
         let listener = self.netns.within(|| TcpListener::bind(address).unwrap());
         // Ends with the test's process; the socket goes with it.
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                let answer = answer.clone();
                 thread::spawn(move || {
                     stream.set_read_timeout(Some(SHORT)).unwrap();
                     if let Ok(peer) = stream.peer_addr() {
@@ -198,8 +216,12 @@ impl Drop for Pod {
 
 /// GET; status and body.
 pub(crate) fn get(address: &str, path: &str) -> Option<(u16, String)> {
-    let mut stream = connect(address)?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    ask(connect(address)?, &format!("GET {path}"), address)
+}
+
+/// Sends a request, and gives the answer's status and body.
+pub(crate) fn ask(mut stream: TcpStream, request: &str, host: &str) -> Option<(u16, String)> {
+    let request = format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
@@ -207,7 +229,7 @@ pub(crate) fn get(address: &str, path: &str) -> Option<(u16, String)> {
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
-fn connect(address: &str) -> Option<TcpStream> {
+pub(crate) fn connect(address: &str) -> Option<TcpStream> {
     let stream = TcpStream::connect_timeout(&address.parse().unwrap(), SHORT).ok()?;
     stream.set_read_timeout(Some(SHORT)).unwrap();
     Some(stream)

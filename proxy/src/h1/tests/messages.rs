@@ -218,7 +218,7 @@ fn connection(stream: TcpStream) -> Box<Connection> {
     let bounds = Rc::<Bounds>::default();
     bounds.set(&ConnectionPool::default(), 1);
     let permit = bounds.open_connection().unwrap();
-    Connection::new(UpstreamStream::Plain(stream), permit)
+    Connection::new(UpstreamStream::plain(stream), permit)
 }
 
 type Sent = Result<Response<ReplyBody<Full<Bytes>>>, SendFailure<std::convert::Infallible>>;

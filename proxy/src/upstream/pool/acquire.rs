@@ -192,8 +192,10 @@ async fn open_shared(
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADER_BYTES as u32)
-            .keep_alive_interval(Duration::from_millis(pool.tcp_keepalive.0.max(1_000)))
-            .keep_alive_timeout(Duration::from_millis(pool.tcp_keepalive.1.max(1_000)))
+            // By frames as well: a peer that hangs acknowledges in its kernel and reads nothing.
+            // Only while streams are open.
+            .keep_alive_interval(pool.tcp_keepalive.idle())
+            .keep_alive_timeout(pool.tcp_keepalive.unanswered())
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| DialError::Http(key.address, Arc::new(error))),

@@ -5,7 +5,10 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
-use weft_engine::{documents::ConnectionPool, identity::SpiffeId};
+use weft_engine::{
+    documents::{ConnectionPool, Keepalive},
+    identity::SpiffeId,
+};
 
 use crate::{
     capture::SELF_CALL,
@@ -87,8 +90,8 @@ pub async fn dial(
         // Without a peer it is the delivery to the application, which is to arrive there.
         let is_own = peer.is_some() && identity.own_address() == Some(address.ip());
         let socket = connect(address, is_own, pool.tcp_keepalive).await?;
-        match peer {
-            None => Ok(UpstreamStream::Plain(socket)),
+        let stream = match peer {
+            None => UpstreamStream::plain(socket),
             Some(peer) => {
                 let own = identity.active().ok_or(DialError::NoIdentity(address))?;
                 let connector = TlsConnector::from(own.client_config(peer, wire.alpn()));
@@ -103,9 +106,10 @@ pub async fn dial(
                     );
                     return Err(DialError::Tls(address, peer.clone(), Arc::new(error)));
                 }
-                Ok(UpstreamStream::Tls(Box::new(stream)))
+                UpstreamStream::tls(stream)
             }
-        }
+        };
+        Ok(stream.watched(pool.tcp_keepalive.vanished_after()))
     });
     opened
         .await
@@ -118,7 +122,7 @@ pub async fn dial(
 async fn connect(
     address: SocketAddr,
     is_own: bool,
-    (idle, interval, count): (u64, u64, u32),
+    keepalive: Keepalive,
 ) -> Result<TcpStream, DialError> {
     let failed = |error| DialError::Connect(address, Arc::new(error));
     let socket = if is_own && address.is_ipv4() {
@@ -130,12 +134,10 @@ async fn connect(
     };
     let socket = socket.map_err(failed)?;
     socket.set_nodelay(true).map_err(failed)?;
-    // The kernel takes whole seconds from 1 on.
-    let seconds = |millis: u64| Duration::from_millis(millis.max(1_000));
     let keepalive = TcpKeepalive::new()
-        .with_time(seconds(idle))
-        .with_interval(seconds(interval))
-        .with_retries(count.clamp(1, 127));
+        .with_time(keepalive.idle())
+        .with_interval(keepalive.interval())
+        .with_retries(keepalive.count());
     SockRef::from(&socket)
         .set_tcp_keepalive(&keepalive)
         .map_err(failed)?;

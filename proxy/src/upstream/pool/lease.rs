@@ -1,6 +1,6 @@
 //! A connection lent to one exchange.
 
-use std::{fmt, rc::Rc, time::Instant};
+use std::{fmt, io, rc::Rc, time::Instant};
 
 use http::Response;
 
@@ -86,6 +86,10 @@ pub enum SendError {
     /// The connection ended before the response began. The server may have acted on it.
     #[error("endpoint {0} closed the connection before it answered: {1}; see its own log")]
     Reset(Rc<str>, Cause),
+    /// The server vanished: no sign of it came for the keepalive's time. It may have acted on the
+    /// request.
+    #[error("endpoint {0} vanished, nothing was heard of it: {1}; see whether its node is there")]
+    Vanished(Rc<str>, Cause),
     /// What came back is not HTTP.
     #[error("endpoint {0} answered with something that is not HTTP: {1}")]
     Protocol(Rc<str>, Cause),
@@ -100,6 +104,7 @@ impl SendError {
         match failure {
             SendFailure::Unsent(error) => Self::Unsent(name, error.into()),
             SendFailure::Unread(error) => Self::Unread(name, error.into()),
+            SendFailure::Reset(error) if error.is_timeout() => Self::Vanished(name, error.into()),
             SendFailure::Reset(error) => Self::Reset(name, error.into()),
             SendFailure::Response(error) => Self::Protocol(name, error.into()),
             SendFailure::Body(error) => Self::Client(name, Cause::Body(error.to_string())),
@@ -111,6 +116,9 @@ impl SendError {
         let name: Rc<str> = endpoint.label.as_ref().into();
         if unsent {
             return Self::Unsent(name, error.into());
+        }
+        if error.is_timeout() || is_timed_out(&error) {
+            return Self::Vanished(name, error.into());
         }
         if let Some(reason) = h2_error(&error) {
             let refused = reason.reason() == Some(h2::Reason::REFUSED_STREAM);
@@ -144,10 +152,22 @@ impl SendError {
     pub fn flag(&self) -> &'static str {
         match self {
             Self::Unsent(..) | Self::Unread(..) | Self::Reset(..) => "upstream_reset",
+            Self::Vanished(..) => "upstream_vanished",
             Self::Refused(..) => "upstream_refused",
             Self::Protocol(..) => "upstream_protocol_error",
             Self::Client(..) => "downstream_reset",
         }
+    }
+}
+
+/// Whether the connection below ended so.
+fn is_timed_out(error: &hyper::Error) -> bool {
+    let by_io = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    match h2_error(error) {
+        Some(error) => error.get_io().is_some_and(by_io),
+        None => std::error::Error::source(error)
+            .and_then(|source| source.downcast_ref())
+            .is_some_and(by_io),
     }
 }
 
