@@ -77,6 +77,7 @@ Examples:
   weft why shop/frontend shop/reviews:9080 GET /reviews/7 -f manifests/
   weft why - shop/reviews GET /reviews/7 -f manifests/        an unmeshed client, in plaintext
   weft why shop/frontend shop/db:5432 -f manifests/           a TCP connection
+  weft why shop/frontend 10.0.3.7:8080 GET / -f dump/           a pod, by its own address and port
   weft why - gateway:edge/public GET / --host www.example.com -f manifests/
   weft why shop/frontend shop/reviews GET / -f manifests/ --proposed pull-request/
 
@@ -86,7 +87,8 @@ pub(crate) struct Why {
     /// Who calls: namespace/service-account, or - for a client without a proxy
     #[arg(value_name = "SRC", allow_hyphen_values = true)]
     pub(crate) source: String,
-    /// What is called: namespace/service:port, or gateway:namespace/name:port; the port may be left out
+    /// What is called: namespace/service:port, or gateway:namespace/name:port (the port may be left out), or a
+    /// pod's own address:port
     #[arg(value_name = "DST")]
     pub(crate) destination: String,
     /// The method; leave METHOD and PATH out for a TCP connection

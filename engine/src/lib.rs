@@ -43,6 +43,9 @@ pub mod decide;
 // Watching a decision being made.
 pub mod trace;
 
+// A call to a pod that the client chose itself.
+pub mod pod;
+
 // A whole call, client side and server side, over a set of documents.
 pub mod journey;
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use weft_crds::{Object, corpus::Scene};
 use weft_engine::{
@@ -11,29 +11,27 @@ use crate::{command::Why, exit::Failure};
 
 /// The call that the command line describes.
 pub(super) fn from_arguments(arguments: &Why, scene: &Scene) -> Result<Call, Failure> {
+    let pod: Option<SocketAddr> = arguments.destination.parse().ok();
     let gateway = arguments.destination.strip_prefix("gateway:");
+    if let Some(pod) = pod {
+        return Ok(Call {
+            source: source(arguments, scene)?,
+            source_address: arguments.source_address,
+            address: Some(pod.ip()),
+            port: pod.port(),
+            http: http(arguments)?,
+            ..Call::default()
+        });
+    }
     let (name, port) = split_port(gateway.unwrap_or(&arguments.destination))?;
     if !is_pair(name) {
         return Err(Failure::Argument(format!(
-            "`{name}` names no destination; write namespace/service[:port] or gateway:namespace/name[:port]"
+            "`{name}` names no destination; write namespace/service[:port], gateway:namespace/name[:port] or a pod's address:port"
         )));
     }
     let port = match port {
         Some(port) => port,
         None => only_port(scene, name, gateway.is_some())?,
-    };
-    let http = match (&arguments.method, &arguments.path) {
-        (Some(method), Some(path)) => Some(HttpCall {
-            method: method.clone(),
-            authority: arguments.host.clone().unwrap_or_default(),
-            path: path.clone(),
-            headers: arguments
-                .headers
-                .iter()
-                .map(|header| pair(header, "--header", "name=value"))
-                .collect::<Result<_, _>>()?,
-        }),
-        _ => None,
     };
     Ok(Call {
         source: source(arguments, scene)?,
@@ -44,8 +42,25 @@ pub(super) fn from_arguments(arguments: &Why, scene: &Scene) -> Result<Call, Fai
         },
         port,
         gateway: gateway.map(|_| name.to_owned()),
-        http,
+        http: http(arguments)?,
+        ..Call::default()
     })
+}
+
+fn http(arguments: &Why) -> Result<Option<HttpCall>, Failure> {
+    let (Some(method), Some(path)) = (&arguments.method, &arguments.path) else {
+        return Ok(None);
+    };
+    Ok(Some(HttpCall {
+        method: method.clone(),
+        authority: arguments.host.clone().unwrap_or_default(),
+        path: path.clone(),
+        headers: arguments
+            .headers
+            .iter()
+            .map(|header| pair(header, "--header", "name=value"))
+            .collect::<Result<_, _>>()?,
+    }))
 }
 
 fn source(arguments: &Why, scene: &Scene) -> Result<Option<Workload>, Failure> {

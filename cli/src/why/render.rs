@@ -65,6 +65,7 @@ fn compared(now: &[Step], then: &[Step]) -> String {
 fn headline(arguments: &Why, call: &Call) -> String {
     let target = match &call.gateway {
         Some(gateway) => format!("gateway {gateway}:{}", call.port),
+        None if call.address.is_some() => format!("pod {}", arguments.destination),
         None => format!("{}:{}", call.service, call.port),
     };
     let caller = match &call.source {
@@ -99,6 +100,7 @@ fn steps(steps: &[Step]) -> String {
 fn word(step: &Step) -> (&'static str, Tone) {
     match (step.phase.as_str(), step.matched) {
         ("server", _) => ("asked", Tone::Plain),
+        ("pod", _) => ("dialled", Tone::Plain),
         ("deny", true) => ("matched", Tone::Bad),
         (_, true) => ("matched", Tone::Good),
         ("mtls" | "path", false) => ("refused", Tone::Bad),

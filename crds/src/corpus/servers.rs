@@ -8,7 +8,8 @@ use weft_engine::identity::Workload;
 
 use crate::{Object, manifests::Location};
 
-/// The meshed workloads behind each Service (`namespace/name`), with Service port → pod port.
+/// The meshed workloads behind each Service (`namespace/name`), with Service port → pod port; and
+/// each meshed pod by its address.
 pub type Servers = BTreeMap<String, Vec<(Workload, BTreeMap<u16, u16>)>>;
 
 /// Set by the injector on a pod that has a proxy.
@@ -27,6 +28,13 @@ pub(super) fn servers(objects: &[(Object, Location)]) -> Servers {
             _ => None,
         })
     };
+    let by_address = pods().filter(|pod| is_meshed(pod)).flat_map(|pod| {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+        let status = pod.status.as_ref();
+        let addresses = status.and_then(|status| status.pod_ips.as_ref());
+        let addresses = addresses.into_iter().flatten().map(|own| own.ip.clone());
+        addresses.map(move |address| (address, vec![(workload(pod, namespace), BTreeMap::new())]))
+    });
     services
         .map(|service| {
             let metadata = &service.metadata;
@@ -38,6 +46,7 @@ pub(super) fn servers(objects: &[(Object, Location)]) -> Servers {
             let name = metadata.name.as_deref().unwrap_or_default();
             (format!("{namespace}/{name}"), behind)
         })
+        .chain(by_address)
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! The server's side of a call: each distinct workload behind the backends decides.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{Call, DEFAULT_ADDRESS, Outcome, Sent, World, departure::would_deny};
 use crate::{
@@ -25,8 +25,11 @@ pub(super) fn arrive(
         .as_ref()
         .map(|request| request.path_and_query.clone());
     let mut asked = BTreeSet::new();
-    for backend in sent.backends.iter().filter(|backend| backend.weight > 0) {
-        for (server, port) in workloads(world, backend) {
+    let drawn = sent.backends.iter().filter(|backend| backend.weight > 0);
+    let balanced = drawn.map(|backend| workloads(world, backend).collect());
+    let dialled = sent.pod.map(|address| pod(world, address, call.port));
+    for servers in dialled.into_iter().chain(balanced) {
+        for (server, port) in servers {
             let who = (
                 &server.namespace,
                 &server.service_account,
@@ -56,6 +59,16 @@ pub(super) fn arrive(
             }
         }
     }
+}
+
+/// The meshed workload at an address.
+fn pod<'w>(world: &World<'w>, address: IpAddr, port: u16) -> Vec<(&'w Workload, u16)> {
+    let there = world.servers.get(&address.to_string());
+    let there = there.and_then(|pods| pods.first());
+    there
+        .map(|(workload, _)| (workload, port))
+        .into_iter()
+        .collect()
 }
 
 /// The meshed workloads of a backend with the pod's own port.

@@ -25,6 +25,7 @@ pub(super) fn unmeshed(
             request,
             identity: None,
             backends,
+            pod: None,
         }),
     })
 }
@@ -106,7 +107,7 @@ pub(super) fn at_gateway(
     ))
 }
 
-fn http(
+pub(super) fn http(
     scope: Scope<'_>,
     port: u16,
     mut request: Request,
@@ -162,7 +163,7 @@ fn http(
     forwarded(outcome, Some(request), identity, backends)
 }
 
-fn tcp(
+pub(super) fn tcp(
     port: &CompiledPort,
     destination: (IpAddr, u16),
     request: Option<Request>,
@@ -221,6 +222,7 @@ fn forwarded(
             request,
             identity: Some(identity),
             backends,
+            pod: None,
         }),
     }
 }
@@ -241,7 +243,7 @@ fn shares(backends: &[Backend], route: Option<String>) -> Outcome {
     outcome
 }
 
-fn display(backend: &Backend) -> String {
+pub(super) fn display(backend: &Backend) -> String {
     let ServiceRef {
         namespace,
         name,

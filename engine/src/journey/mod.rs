@@ -3,10 +3,11 @@
 
 mod arrival;
 mod departure;
+mod dialled;
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -19,7 +20,8 @@ use crate::{
 };
 
 /// `namespace/service` → the meshed workloads behind it, each with its mapping of Service port to
-/// the pod's own port. A service that is not in it is not meshed, and is reached as it is.
+/// the pod's own port; and the address of a meshed pod → that pod, with nothing to map. What is not
+/// in it is not meshed, and is reached as it is.
 pub type Servers = BTreeMap<String, Vec<(Workload, BTreeMap<u16, u16>)>>;
 
 /// One call to follow.
@@ -36,6 +38,8 @@ pub struct Call {
     pub service: String,
     /// The Service's port, or the gateway listener's.
     pub port: u16,
+    /// The pod that the client dials itself, instead of a service; `port` is the pod's own.
+    pub address: Option<IpAddr>,
     /// `namespace/name` of the gateway that the call enters at, instead of a service. Towards
     /// the servers it is `ns/<namespace>/sa/<name>`.
     pub gateway: Option<String>,
@@ -115,6 +119,17 @@ pub fn follow(
     let mut recorder = Recorder::default();
     let departed = match (&call.gateway, &call.source) {
         (Some(gateway), _) => departure::at_gateway(&world, call, gateway, request, &mut recorder)?,
+        (None, source) if let Some(address) = call.address => {
+            let dialled = (address, call.port).into();
+            dialled::to_pod(
+                &world,
+                call,
+                source.as_ref(),
+                dialled,
+                request,
+                &mut recorder,
+            )?
+        }
         (None, Some(source)) => {
             departure::from_workload(&world, call, source, request, &mut recorder)?
         }
@@ -177,6 +192,9 @@ impl Request {
         let or =
             |value: &str, default: &str| if value.is_empty() { default } else { value }.to_owned();
         let full_name = match call.service.split_once('/') {
+            _ if let Some(address) = call.address => {
+                SocketAddr::new(address, call.port).to_string()
+            }
             Some((namespace, name)) => {
                 format!("{name}.{namespace}.svc.{}", world.mesh.cluster_domain)
             }
@@ -224,6 +242,8 @@ struct Sent {
     /// The identity that the connection proves; `None` in plaintext.
     identity: Option<SpiffeId>,
     backends: Vec<crate::documents::Backend>,
+    /// The pod that was dialled itself, if it gets some of it.
+    pod: Option<IpAddr>,
 }
 
 #[cfg(test)]

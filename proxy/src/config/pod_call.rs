@@ -4,18 +4,13 @@ use std::sync::Arc;
 
 use weft_engine::{
     compile::CompiledPort,
-    documents::{Backend, ClientPolicy, Protocol},
+    documents::{Backend, ClientPolicy},
+    pod,
 };
 
 use super::{Addressed, ConfigStore, EndpointView, PodView, ServiceView};
 
-/// A call to one pod.
-///
-/// The client dialled this pod, by its address or by a name that DNS resolves to it, and it gets
-/// this pod or nothing: no other is as good (the members of a StatefulSet are not alike). What the
-/// Service port says that stands for the pod's port holds for the call: protocol, time-outs, pool,
-/// the name in metrics. Routes hold where the Service is headless: whoever calls that by name
-/// dials pods. Who dials a pod behind a ClusterIP goes past the Service and its routes.
+/// A call to one pod; what it means, [`pod`] says.
 #[derive(Debug)]
 pub struct PodCall {
     /// The pod.
@@ -33,33 +28,30 @@ enum StandsFor {
 
 impl PodCall {
     /// A call to what was `pod` when the connection came.
-    pub(crate) async fn to(config: &ConfigStore, pod: &PodView) -> Self {
+    pub(crate) async fn to(config: &ConfigStore, dialled: &PodView) -> Self {
         // The connection may be older than what is known of the pod. One that is gone is called
         // as it was: nobody else can prove its identity.
-        let pod = match config.known_pod_at(pod.address) {
-            Addressed::Pod(now) => now,
-            Addressed::Outside | Addressed::Unreadable => pod.clone(),
+        let now = match config.known_pod_at(dialled.address) {
+            Addressed::Pod(known) => known,
+            Addressed::Outside | Addressed::Unreadable => dialled.clone(),
         };
-        let view = match &pod.service {
+        let view = match &now.service {
             Some(service) => config.service(&service.namespace, &service.name).await,
             None => None,
         };
-        let port = pod.service.as_ref().map_or(0, |service| service.port);
+        let port = now.service.as_ref().map_or(0, |service| service.port);
         let known = view.as_ref().and_then(|view| view.compiled.port(port));
-        let (protocol, policy) = match known {
-            Some(known) => (known.protocol, known.policy.clone()),
-            None => {
-                let mesh = config.mesh();
-                let policy = mesh.map(|mesh| mesh.client_policy.clone());
-                (Protocol::Auto, policy.unwrap_or_default())
-            }
-        };
-        let plain = Box::new(CompiledPort::without_routes(port, protocol, policy));
+        let mesh = config.mesh();
+        let mesh = mesh.as_ref().map(|mesh| &mesh.client_policy);
+        let plain = Box::new(pod::without_routes(known, port, mesh));
         let stands_for = match view {
-            Some(view) if view.cluster_ips().is_empty() => StandsFor::Headless(view, plain),
+            Some(view) if pod::routes_hold(view.cluster_ips()) => StandsFor::Headless(view, plain),
             _ => StandsFor::Plain(plain),
         };
-        Self { pod, stands_for }
+        Self {
+            pod: now,
+            stands_for,
+        }
     }
 
     /// Routes, policy and protocol.
@@ -79,10 +71,9 @@ impl PodCall {
         }
     }
 
-    /// Whether a rule's backend is the very Service port that was called: then the pod that was
-    /// dialled is meant. A subset or another Service is another destination, and balanced over.
+    /// Whether a rule's backend is the pod that was dialled.
     pub fn is_meant(&self, backend: &Backend) -> bool {
-        backend.labels.is_empty() && self.pod.service.as_deref() == Some(&backend.service)
+        pod::is_meant(self.pod.service.as_deref(), backend)
     }
 
     /// How its pool behaves. An outlier detection would have nobody to prefer.
