@@ -44,11 +44,16 @@ pub struct Report {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Active {
-    /// The digest that is in use.
+    /// The digest that is in use; [`Self::NOTHING`] where the first version that came was refused.
     pub digest: String,
     /// Why a newer version was refused, where one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<String>,
+}
+
+impl Active {
+    /// The digest of no document.
+    pub const NOTHING: &str = "00000000000000000000000000000000";
 }
 
 /// The answer to a report that was taken (200).

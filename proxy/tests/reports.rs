@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 use weft_engine::{
     documents::{Document, DocumentName, MeshDocument, Protocol, ReportTo},
-    report::{PATH, Report, Taken},
+    report::{Active, PATH, Report, Taken},
 };
 
 /// Stands where the operator does, and keeps what it is told.
@@ -192,6 +192,42 @@ async fn what_is_active_is_told_after_each_swap() {
             report.base.is_some() && report.active.is_empty() && report.gone.is_empty()
         })
         .await;
+}
+
+/// Nobody would learn of it otherwise: the proxy would count as one that does not need it.
+#[tokio::test]
+async fn a_document_that_is_refused_at_its_first_load_is_told_with_the_reason() {
+    let mesh = Mesh::new();
+    mesh.issue("weft-system", "weft-operator");
+    let directory = mesh.identity_dir("weft-system", "weft-operator");
+    let address = fresh_address();
+    let operator = Operator::listen(address, &directory).await;
+    leads(&mesh, address, "weft-operator");
+    mesh.publish_raw(&reviews(), "{\"apiVersion\": \"nonsense\"}");
+    let bound = fresh_address();
+    let proxy = mesh
+        .proxy("shop", "caller")
+        .arg("--pod", "caller-0")
+        .outbound_bind(bound, "shop/reviews:9080")
+        .start()
+        .await;
+    let _ = mesh::http_get(bound, "/").await;
+    let refused = operator
+        .hears("the refusal", |r| r.active.contains_key(&reviews()))
+        .await;
+    let active = &refused.active[&reviews()];
+    assert_eq!(active.digest, Active::NOTHING);
+    assert!(active.rejected.is_some(), "{active:?}");
+    let config = proxy.admin("/config").await;
+    let shown = &config["documents"]["service.shop.reviews"];
+    assert!(shown["rejected"].is_string(), "{config}");
+
+    publish(&mesh, 1_000);
+    let is_good = |report: &Report| {
+        let active = report.active.get(&reviews());
+        active.is_some_and(|active| active.rejected.is_none() && active.digest != Active::NOTHING)
+    };
+    operator.hears("that it is mended", is_good).await;
 }
 
 #[tokio::test]

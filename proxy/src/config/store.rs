@@ -68,7 +68,7 @@ impl ServiceTable {
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveDocument {
-    /// Its digest.
+    /// Its digest; empty: none is in use, for the first that came was rejected.
     pub digest: String,
     /// What of it cannot be enforced.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -90,6 +90,8 @@ pub(super) struct Shared {
     /// are followed, so that their coming is noticed.
     absent: Mutex<HashMap<DocumentName, ()>>,
     active: Mutex<BTreeMap<DocumentName, ActiveDocument>>,
+    /// Why documents are not in use of which no version could be taken in.
+    rejected: Mutex<BTreeMap<DocumentName, String>>,
     generation: watch::Sender<u64>,
     wanted: mpsc::Sender<DocumentName>,
     /// The keeper has published everything that the process needs before it takes traffic.
@@ -115,6 +117,7 @@ impl ConfigStore {
                 addresses: std::array::from_fn(|_| ArcSwapOption::empty()),
                 absent: Mutex::default(),
                 active: Mutex::default(),
+                rejected: Mutex::default(),
                 generation: watch::Sender::new(0),
                 wanted,
                 complete: AtomicBool::new(false),
@@ -209,9 +212,20 @@ impl ConfigStore {
         views
     }
 
-    /// Every document in use, for the admin port.
+    /// Every document in use, for the admin port and the operator; with those that would be, were
+    /// they not rejected.
     pub fn active(&self) -> BTreeMap<DocumentName, ActiveDocument> {
-        self.lock_active().clone()
+        let mut all = self.lock_active().clone();
+        let rejected = self.shared.rejected.lock();
+        let rejected = rejected.unwrap_or_else(PoisonError::into_inner);
+        for (name, why) in &*rejected {
+            all.entry(name.clone()).or_insert_with(|| ActiveDocument {
+                digest: String::new(),
+                problems: Vec::new(),
+                rejected: Some(why.clone()),
+            });
+        }
+        all
     }
 
     pub(super) fn active_of(&self, name: &DocumentName) -> Option<ActiveDocument> {
@@ -330,6 +344,15 @@ impl Shared {
         match document {
             Some(document) => active.insert(name.clone(), document),
             None => active.remove(name),
+        };
+    }
+
+    /// No version of it could be taken in (yet), and why; `None`: one was, or none is followed.
+    pub(super) fn set_rejected(&self, name: &DocumentName, why: Option<String>) {
+        let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        match why {
+            Some(why) => rejected.insert(name.clone(), why),
+            None => rejected.remove(name),
         };
     }
 

@@ -19,8 +19,12 @@ pub(super) fn snapshot(active: BTreeMap<DocumentName, ActiveDocument>) -> Snapsh
         .into_iter()
         .map(|(name, document)| {
             let rejected = document.rejected;
+            let digest = match document.digest {
+                nothing if nothing.is_empty() => Active::NOTHING.to_owned(),
+                digest => digest,
+            };
             let active = Active {
-                digest: document.digest,
+                digest,
                 rejected: rejected.map(|why| why.chars().take(REASON).collect()),
             };
             (name, active)

@@ -158,6 +158,23 @@ fn who_refuses_is_named_first_and_says_why() {
 }
 
 #[test]
+fn who_refuses_the_first_version_that_it_gets_is_waited_for_and_named() {
+    let mut shop = Shop::open();
+    let name: DocumentName = "service.shop.ratings".parse().unwrap();
+    shop.publish(&name, 7);
+    let mut refusing = change("c", 2, &[(name.clone(), 0)]);
+    for active in refusing.active.values_mut() {
+        active.digest = Active::NOTHING.to_owned();
+        active.rejected = Some("no version of this kind".to_owned());
+    }
+    shop.take(refusing).unwrap();
+    let key = Key::Service("shop".to_owned(), "ratings".to_owned());
+    let reach = shop.board.reach([&key].into_iter(), shop.board.number());
+    assert_eq!((reach.active, reach.total), (0, 1));
+    assert!(reach.waiting[0].refuses.is_some(), "{reach:?}");
+}
+
+#[test]
 fn a_report_that_builds_on_a_lost_one_is_refused_and_everything_mends_it() {
     let mut shop = Shop::open();
     let lost = change("a", 3, &[(service(), 2)]);

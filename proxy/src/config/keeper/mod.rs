@@ -252,24 +252,30 @@ impl<F: Feed> Keeper<F> {
 
     fn reject(&mut self, name: &DocumentName, error: &Rejection, is_fresh: bool) {
         self.metrics.counter(&CONFIG_RELOADS, &["rejected"]).inc();
-        let active = self.store.active_of(name);
-        tracing::error!(document = %name, %error, kept = active.is_some(), "document rejected");
-        match active {
-            Some(active) => {
-                let rejected = Some(error.to_string());
-                self.set_active(name, Some(ActiveDocument { rejected, ..active }));
-            }
-            None if is_fresh => {
-                if let Some(json) = self.last_good.load(name) {
-                    self.take_document(name, &json, false);
-                }
-            }
-            None => {}
+        let kept = self.store.active_of(name).is_some();
+        tracing::error!(document = %name, %error, kept, "document rejected");
+        if !kept
+            && is_fresh
+            && let Some(json) = self.last_good.load(name)
+        {
+            self.take_document(name, &json, false);
+        }
+        let why = Some(error.to_string());
+        match self.store.active_of(name) {
+            Some(active) => self.set_active(
+                name,
+                Some(ActiveDocument {
+                    rejected: why,
+                    ..active
+                }),
+            ),
+            None => self.store.shared.set_rejected(name, why),
         }
     }
 
     fn set_active(&self, name: &DocumentName, document: Option<ActiveDocument>) {
         let text = name.to_string();
+        self.store.shared.set_rejected(name, None);
         let before = self.store.active_of(name);
         if let Some(before) = before {
             self.metrics.remove(&CONFIG_INFO, &[&text, &before.digest]);
