@@ -35,6 +35,9 @@ pub mod metrics;
 /// Metrics, liveness and readiness, over HTTP.
 pub mod serve;
 
+/// Connections over TLS, bounded.
+mod accept;
+
 /// How the parts are put together, for each world.
 pub mod run;
 

@@ -15,24 +15,24 @@ use hyper_util::{
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::certificate;
-use crate::serve::ListenError;
+use crate::{accept::Bounds, serve::ListenError};
 
-/// Connections at a time. A proxy closes its own a few seconds after its last news.
-const CONNECTIONS: usize = 2_048;
+/// A proxy closes its own connection a few seconds after its last news. Nothing is lost with one
+/// that is cut off: what was not answered is told again.
+const BOUNDS: Bounds = Bounds {
+    what: "reports",
+    connections: 2_048,
+    handshake: Duration::from_secs(5),
+    linger: Duration::ZERO,
+};
 
 /// Connections from one address: a node's worth of pods behind its NAT.
 const PER_ADDRESS: usize = 256;
-
-/// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// How long a connection may be silent between two reports.
 const IDLE: Duration = Duration::from_secs(20);
@@ -54,46 +54,21 @@ pub(super) async fn serve(
         .await
         .map_err(|source| ListenError::new("reports", address, source))?;
     let trust_domain: Arc<str> = trust_domain.into();
-    Ok(async move {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
-        let counts = Counts::default();
-        let mut connections = JoinSet::new();
-        loop {
-            let slot = tokio::select! {
-                () = stop.cancelled() => break,
-                slot = slots.clone().acquire_owned() => slot,
-                // What has ended makes room.
-                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            };
-            let accepted = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = listener.accept() => accepted,
-            };
-            let (stream, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "the listener for reports failed once");
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    continue;
-                }
-            };
-            let (Some(place), Some(config)) = (Place::take(&counts, peer.ip()), config.load_full())
-            else {
-                continue;
-            };
-            let connection = handle(stream, config, router.clone(), trust_domain.clone());
-            let stop = stop.clone();
-            connections.spawn(async move {
-                tokio::select! {
-                    // Nothing is lost: what was not answered is told again.
-                    () = stop.cancelled() => {}
-                    _ = timeout(LIFE, connection) => {}
-                }
-                drop((slot, place));
-            });
-        }
-        connections.shutdown().await;
-    })
+    let counts = Counts::default();
+    let connection = move |stream, peer: SocketAddr| {
+        let place = Place::take(&counts, peer.ip())?;
+        let connection = handle(
+            stream,
+            config.load_full()?,
+            router.clone(),
+            trust_domain.clone(),
+        );
+        Some(async move {
+            let _place = place;
+            let _ = timeout(LIFE, connection).await;
+        })
+    };
+    Ok(BOUNDS.accept(listener, stop, connection))
 }
 
 async fn handle(
@@ -102,14 +77,8 @@ async fn handle(
     router: Router,
     trust_domain: Arc<str>,
 ) {
-    let accepted = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await;
-    let stream = match accepted {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "no mesh TLS with who wanted to report");
-            return;
-        }
-        Err(_) => return,
+    let Some(stream) = BOUNDS.handshake(stream, config).await else {
+        return;
     };
     let chain = stream.get_ref().1.peer_certificates();
     let Some(account) = certificate::account(chain, &trust_domain) else {

@@ -7,26 +7,22 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use rustls::ServerConfig;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
-    time::timeout,
-};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::Serving;
-use crate::serve::ListenError;
-
-/// Connections at a time. An API server keeps a few.
-const CONNECTIONS: usize = 256;
+use crate::{accept::Bounds, serve::ListenError};
 
 /// How long a handshake, and each request's head, may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long requests that are under way may take after `stop`.
-const LINGER: Duration = Duration::from_secs(5);
+/// An API server keeps a few connections. Requests that are under way are answered.
+const BOUNDS: Bounds = Bounds {
+    what: "webhooks",
+    connections: 256,
+    handshake: PATIENCE,
+    linger: Duration::from_secs(5),
+};
 
 /// Serves `router` over TLS with the certificate of the moment, until `stop` is cancelled.
 pub async fn serve(
@@ -45,57 +41,23 @@ pub async fn serve(
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(serving));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    Ok(accept(listener, acceptor, router, stop))
+    let config = Arc::new(config);
+    let until = stop.clone();
+    let connection = move |stream, _| {
+        let (config, router) = (config.clone(), router.clone());
+        Some(handle(stream, config, router, until.clone()))
+    };
+    Ok(BOUNDS.accept(listener, stop, connection))
 }
 
-async fn accept(
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
+async fn handle(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
     router: Router,
     stop: CancellationToken,
 ) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        let slot = tokio::select! {
-            () = stop.cancelled() => break,
-            slot = slots.clone().acquire_owned() => slot,
-            // What has ended makes room.
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-        };
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let connection = handle(stream, acceptor.clone(), router.clone(), stop.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(slot);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the webhooks' listener failed once");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
-    }
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if timeout(LINGER, ended).await.is_err() {
-        tracing::warn!("webhook requests were cut off");
-    }
-}
-
-async fn handle(stream: TcpStream, acceptor: TlsAcceptor, router: Router, stop: CancellationToken) {
-    let stream = match timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "no TLS with who called the webhooks");
-            return;
-        }
-        Err(_) => return,
+    let Some(stream) = BOUNDS.handshake(stream, config).await else {
+        return;
     };
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
