@@ -47,23 +47,16 @@ impl World {
                     "only its mtls applies, and what cannot be read of that is Strict",
                 );
                 if let Some(facts) = &kept.facts {
-                    if facts.selector.is_some() {
-                        report.targets.push(selected(&name.0));
-                    }
-                    for (at, target) in facts.targets.iter().enumerate() {
-                        let wanted = target.name.as_deref();
-                        report.targets.push(match target.kind {
-                            MeshTargetKind::Mesh => self.mesh_target(&name.0, at, findings),
-                            MeshTargetKind::Namespace => {
-                                namespace_target(&name.0, wanted, at, findings)
-                            }
-                            MeshTargetKind::Service => {
-                                let field = format!("spec.targetRefs[{at}]");
-                                let service = (name.0.clone(), wanted.unwrap_or("").to_owned());
-                                self.service_target(&service, target.port, &field, findings)
-                            }
-                        });
-                    }
+                    let targets = facts.targets.iter().map(|target| {
+                        let aim = match target.kind {
+                            MeshTargetKind::Mesh => Aim::Mesh,
+                            MeshTargetKind::Namespace => Aim::Namespace,
+                            MeshTargetKind::Service => Aim::Service(target.port),
+                        };
+                        (aim, target.name.as_deref())
+                    });
+                    let selects = facts.selector.is_some();
+                    report.targets = self.policy_targets(&name.0, selects, targets, findings);
                 }
             }
             Kind::AuthPolicy => {
@@ -74,28 +67,17 @@ impl World {
                     "it fails closed: an Allow permits nothing, a Deny or what cannot be read refuses everything",
                 );
                 if let Some(facts) = &kept.facts {
-                    if facts.selector.is_some() {
-                        report.targets.push(selected(&name.0));
-                    }
-                    for (at, target) in facts.targets.iter().enumerate() {
-                        let wanted = target.name.as_deref();
-                        report.targets.push(match target.kind {
-                            AuthTargetKind::Mesh => self.mesh_target(&name.0, at, findings),
-                            AuthTargetKind::Namespace => {
-                                namespace_target(&name.0, wanted, at, findings)
-                            }
-                            AuthTargetKind::Gateway => {
-                                let gateway = (name.0.clone(), wanted.unwrap_or("").to_owned());
-                                let field = format!("spec.targetRefs[{at}]");
-                                self.gateway_target(&gateway, None, &field, findings)
-                            }
-                            AuthTargetKind::Service => {
-                                let field = format!("spec.targetRefs[{at}]");
-                                let service = (name.0.clone(), wanted.unwrap_or("").to_owned());
-                                self.service_target(&service, None, &field, findings)
-                            }
-                        });
-                    }
+                    let targets = facts.targets.iter().map(|target| {
+                        let aim = match target.kind {
+                            AuthTargetKind::Mesh => Aim::Mesh,
+                            AuthTargetKind::Namespace => Aim::Namespace,
+                            AuthTargetKind::Gateway => Aim::Gateway,
+                            AuthTargetKind::Service => Aim::Service(None),
+                        };
+                        (aim, target.name.as_deref())
+                    });
+                    let selects = facts.selector.is_some();
+                    report.targets = self.policy_targets(&name.0, selects, targets, findings);
                 }
             }
             _ => return None,
@@ -107,6 +89,29 @@ impl World {
         }
         report.problems.extend(problems);
         Some(report)
+    }
+
+    /// What a policy of the namespace `own` is for.
+    fn policy_targets<'t>(
+        &self,
+        own: &str,
+        selects: bool,
+        targets: impl Iterator<Item = (Aim, Option<&'t str>)>,
+        findings: &mut Findings<'_>,
+    ) -> Vec<(AncestorRef, bool)> {
+        let mut found = Vec::new();
+        found.extend(selects.then(|| selected(own)));
+        for (at, (aim, wanted)) in targets.enumerate() {
+            let field = format!("spec.targetRefs[{at}]");
+            let named = (own.to_owned(), wanted.unwrap_or("").to_owned());
+            found.push(match aim {
+                Aim::Mesh => self.mesh_target(own, at, findings),
+                Aim::Namespace => namespace_target(own, wanted, at, findings),
+                Aim::Gateway => self.gateway_target(&named, None, &field, findings),
+                Aim::Service(port) => self.service_target(&named, port, &field, findings),
+            });
+        }
+        found
     }
 
     fn parent_target(
@@ -244,6 +249,15 @@ impl World {
         };
         (ancestor, found)
     }
+}
+
+/// What a policy's target is, whichever kind of policy.
+enum Aim {
+    Mesh,
+    Namespace,
+    Gateway,
+    /// With its port, where one is named.
+    Service(Option<i32>),
 }
 
 impl Report {
