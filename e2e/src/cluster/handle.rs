@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Error, part,
+    Error, images, part,
     place::{self, Ready},
     processes::{self, PodProcess},
 };
@@ -96,6 +96,15 @@ impl Cluster {
     #[must_use]
     pub fn kubectl(&self) -> &Kubectl {
         &self.kubectl
+    }
+
+    /// Gives the images of the operator and the proxy another tag, as a new version has.
+    ///
+    /// # Errors
+    /// On a cluster of somebody else, and what containerd says.
+    pub fn tag_images(&self, tag: &str) -> Result<(), Error> {
+        self.must_be_ours()?;
+        images::tag(tag)
     }
 
     /// Kills the API server, as a crash would. [`Self::start_api_server`] brings it back.

@@ -147,18 +147,30 @@ pub fn build(image: &Image, program: &Path, archive: &Path) -> Result<(), Error>
 /// # Errors
 /// What `ctr` says.
 pub fn import(archive: &Path) -> Result<(), Error> {
-    run(
-        "ctr",
-        &[
-            "--address",
-            &place::containerd_socket().to_string_lossy(),
-            "--namespace",
-            "k8s.io",
-            "images",
-            "import",
-            &archive.to_string_lossy(),
-        ],
-    )
+    ctr(&["images", "import", &archive.to_string_lossy()])
+}
+
+/// Gives the node's images of the operator and the proxy another tag beside their own.
+///
+/// # Errors
+/// What `ctr` says.
+pub fn tag(tag: &str) -> Result<(), Error> {
+    for image in WEFT {
+        if let "operator" | "proxy" = image.name
+            && let Some((name, _)) = image.reference.rsplit_once(':')
+        {
+            let other = format!("{name}:{tag}");
+            ctr(&["images", "tag", "--force", image.reference, &other])?;
+        }
+    }
+    Ok(())
+}
+
+fn ctr(args: &[&str]) -> Result<(), Error> {
+    let socket = place::containerd_socket();
+    let socket = socket.to_string_lossy();
+    let place = ["--address", &socket, "--namespace", "k8s.io"];
+    run("ctr", &[&place, args].concat())
 }
 
 /// The archives in a folder; none where it does not exist.

@@ -2,6 +2,8 @@
 
 use std::{cell::Cell, time::Instant};
 
+use serde_json::Value;
+
 use crate::{
     caller::{Caller, Held},
     canary::reviews,
@@ -125,10 +127,36 @@ pub(crate) async fn twenty_rollouts_lose_no_unary_request(stage: &Stage) -> Told
         caller.proxy_counts("weft_retries_total", "").await?,
         gets.quantile(0.99).max(calls.quantile(0.99))
     ));
+    stage.note(format!(
+        "twenty rollouts: {}",
+        slowest(&caller.proxy_log().await?)
+    ));
     for (kind, parts) in [("gRPC streams", streams?), ("WebSockets", sockets?)] {
         stage.note(format!("twenty rollouts: {}", reopened(kind, &parts)?));
     }
     Ok(())
+}
+
+/// Where the slowest requests spent their time, as the caller's proxy has it.
+fn slowest(log: &[Value]) -> String {
+    // Until the head of the answer that was handed on; a stream goes on after that.
+    let millis = |line: &Value| line["upstream_ms"].as_f64().unwrap_or(0.0);
+    let mut requests: Vec<&Value> = log.iter().filter(|line| line["status"].is_u64()).collect();
+    requests.sort_by(|a, b| millis(b).total_cmp(&millis(a)));
+    let tried = |more: u64| {
+        let by_attempts = requests.iter().filter(|line| line["attempts"] == more);
+        format!("{} in {more} attempts", by_attempts.count())
+    };
+    let first: Vec<String> = requests
+        .iter()
+        .take(5)
+        .map(|line| format!("{:.0} ms in {}", millis(line), line["attempts"]))
+        .collect();
+    format!(
+        "the caller's proxy counts {}; its slowest: {}",
+        [1, 2, 3, 4].map(tried).join(", "),
+        first.join("; ")
+    )
 }
 
 fn reopened(kind: &str, parts: &[Held]) -> Told<String> {

@@ -1,6 +1,6 @@
 //! The mesh is replaced, and taken away, while traffic flows.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use weft_install::Values;
 
@@ -12,8 +12,12 @@ use crate::{
 
 const HERE: &str = "story-upgrade";
 
-/// Other arguments of the operator (another lifetime, so that every identity is issued anew), then
-/// `weft uninstall`, then a new installation.
+/// The tag of the new version.
+const NEXT: &str = "next";
+
+/// Images of another tag, and another lifetime, so that every identity is issued anew; the
+/// applications' pods made anew with the new proxy; then `weft uninstall`, then a new
+/// installation.
 pub(crate) async fn an_upgrade_and_an_uninstall_lose_no_request(stage: &Stage) -> Told {
     stage.namespace(HERE, true).await?;
     stage.apply(&reviews(HERE)?).await?;
@@ -26,7 +30,14 @@ pub(crate) async fn an_upgrade_and_an_uninstall_lose_no_request(stage: &Stage) -
     })
     .await?;
 
-    let (load, upgraded) = tokio::join!(reader.load(&url, 50, 20), upgrade(stage));
+    let ended = Cell::new(false);
+    let upgrade = async {
+        let done = upgrade(stage).await;
+        ended.set(true);
+        done
+    };
+    let load = reader.load_until(&ended, &url, &[], 50);
+    let (load, upgraded) = tokio::join!(load, upgrade);
     let (gone_load, uninstalled) = match (&load, &upgraded) {
         (Ok(_), Ok(())) => tokio::join!(reader.load(&url, 50, 15), uninstall(stage)),
         _ => (Err("not reached".to_owned()), Ok(())),
@@ -39,7 +50,7 @@ pub(crate) async fn an_upgrade_and_an_uninstall_lose_no_request(stage: &Stage) -
     uninstalled?;
     let uninstalling = gone_load?.none_failed()?;
     stage.note(format!(
-        "upgrade: {upgrading} requests while the operator was replaced, {uninstalling} while the mesh was uninstalled, 0 failed"
+        "upgrade: {upgrading} requests while operator and proxies were replaced by another tag's, {uninstalling} while the mesh was uninstalled, 0 failed"
     ));
 
     // The new mesh is the old one: its CA, its routes, and a change takes effect.
@@ -66,6 +77,17 @@ async fn upgrade(stage: &Stage) -> Told {
     values
         .set("operator.resources.requests.cpu", "51m")
         .map_err(text)?;
+    // Elsewhere there is no such image.
+    let is_ours = !stage.cluster().is_current();
+    if is_ours {
+        stage.cluster().tag_images(NEXT).map_err(text)?;
+        for program in ["operator", "proxy"] {
+            let image = format!("weft-{program}:{NEXT}");
+            values
+                .set(&format!("{program}.image"), &image)
+                .map_err(text)?;
+        }
+    }
     let objects = weft_install::install(&values).map_err(text)?;
     stage
         .apply(&weft_install::to_yaml(&objects).map_err(text)?)
@@ -80,7 +102,52 @@ async fn upgrade(stage: &Stage) -> Told {
         );
         Ok(())
     })
-    .await
+    .await?;
+    if is_ours {
+        runs_only(stage, "weft-system", "containers", "operator").await?;
+    }
+
+    // The proxies follow when their pods are made anew.
+    let both = ["deployment/reviews-v1", "deployment/reviews-v2"];
+    let restart = ["-n", HERE, "rollout", "restart", both[0], both[1]];
+    stage.run(&restart).await?;
+    stage.rolled_out(HERE).await?;
+    if is_ours {
+        eventually("the old pods are gone", async || {
+            runs_only(stage, HERE, "initContainers", "proxy").await
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Whether all pods but the caller's run the new version of a program, and there are some.
+async fn runs_only(stage: &Stage, namespace: &str, containers: &str, program: &str) -> Told {
+    let path = format!(
+        "jsonpath={{range .items[*].spec.{containers}[?(@.name==\"{container}\")]}}{{.image}}{{\"\\n\"}}{{end}}",
+        container = if program == "proxy" {
+            "weft-proxy"
+        } else {
+            program
+        },
+    );
+    let args = [
+        "-n",
+        namespace,
+        "get",
+        "pods",
+        "-l",
+        "app!=reader",
+        "-o",
+        &path,
+    ];
+    let images = stage.run(&args).await?;
+    let next = format!("weft-{program}:{NEXT}");
+    ensure!(
+        !images.is_empty() && images.lines().all(|image| image == next),
+        "not all run {next}: {images:?}"
+    );
+    Ok(())
 }
 
 async fn uninstall(stage: &Stage) -> Told {
