@@ -69,6 +69,8 @@ pub(super) struct Attempt<'a> {
     pub limits: &'a Limits,
     pub activity: &'a Activity,
     pub is_grpc: bool,
+    /// If the endpoint's network is silent, another endpoint is asked.
+    pub others: bool,
 }
 
 /// How an attempt ended.
@@ -92,9 +94,16 @@ impl Attempt<'_> {
         let outstanding = self.endpoint.begin();
         let mut reused = false;
         let exchange = async {
-            let lease = acquire(self.cluster, self.endpoint, self.wire, self.identity, began)
-                .await
-                .map_err(Failure::Upstream)?;
+            let lease = acquire(
+                self.cluster,
+                self.endpoint,
+                self.wire,
+                self.identity,
+                began,
+                self.others,
+            )
+            .await
+            .map_err(Failure::Upstream)?;
             reused = lease.reused;
             lease.send(head, body()).await.map_err(Failure::Send)
         };

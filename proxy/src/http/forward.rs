@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     connection::Direction,
-    upstream::{Cluster, Endpoint, UpstreamError, pool::Wire},
+    upstream::{Cluster, Endpoint, HASTY_ATTEMPTS, UpstreamError, pool::Wire},
 };
 
 /// No byte in either direction of an exchange.
@@ -132,7 +132,8 @@ impl Job<'_> {
             };
             observation.attempts += 1;
             observation.endpoint = Some((endpoint.key.address, endpoint.key.identity.clone()));
-            let ended = self.attempt(&endpoint, now).await;
+            let others = observation.attempts <= HASTY_ATTEMPTS && self.upload.can_replay();
+            let ended = self.attempt(&endpoint, now, others).await;
             observation.upstream = Some(ended.at.saturating_duration_since(began));
             let (next, failed) = match &ended.result {
                 Ok((response, _)) => (
@@ -170,23 +171,12 @@ impl Job<'_> {
             if !wait.is_zero() {
                 sleep(wait).await;
             }
-            self.catch_up();
+            self.cluster.catch_up(&self.context.worker.config);
             now = Instant::now();
         }
     }
 
-    /// What failed may have been withdrawn meanwhile, and others may have come.
-    fn catch_up(&self) {
-        let cluster = &self.cluster;
-        let config = &self.context.worker.config;
-        if !cluster.namespace.is_empty()
-            && let Some(view) = config.get(&cluster.namespace, &cluster.service)
-        {
-            cluster.follow(&view, Instant::now());
-        }
-    }
-
-    async fn attempt(&self, endpoint: &Rc<Endpoint>, now: Instant) -> Ended {
+    async fn attempt(&self, endpoint: &Rc<Endpoint>, now: Instant, others: bool) -> Ended {
         let attempt = Attempt {
             cluster: &self.cluster,
             endpoint,
@@ -195,6 +185,7 @@ impl Job<'_> {
             limits: &self.limits,
             activity: &self.activity,
             is_grpc: self.is_grpc,
+            others,
         };
         attempt.run(now, &self.head, || self.upload.attempt()).await
     }

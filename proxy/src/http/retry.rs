@@ -15,19 +15,12 @@ use weft_engine::{compile::CompiledRetry, documents::RetryOn};
 
 use super::{attempt::Failure, grpc, headers::is_idempotent};
 use crate::upstream::{
-    UpstreamError,
+    Attempts, UpstreamError,
     pool::{DialError, SendError},
 };
 
 #[cfg(test)]
 mod tests;
-
-/// Attempts beyond the first that are made without a rule. Of a Deployment that is scaled to a
-/// fraction, most endpoints stop at the same moment.
-const IMPLICIT: u32 = 5;
-
-/// The ceiling of the wait before the second of them; the first is made at once, elsewhere.
-const IMPLICIT_BACKOFF: Duration = Duration::from_millis(25);
 
 /// A `Retry-After` up to this is waited for; with a longer one the response is handed on, so that
 /// the client decides.
@@ -40,7 +33,7 @@ pub(super) struct Retries<'r> {
     method: Method,
     is_grpc: bool,
     by_rule: u32,
-    implicit: u32,
+    implicit: Attempts,
 }
 
 /// What to do next.
@@ -59,7 +52,7 @@ impl<'r> Retries<'r> {
             method,
             is_grpc,
             by_rule: 0,
-            implicit: 0,
+            implicit: Attempts::default(),
         }
     }
 
@@ -107,7 +100,7 @@ impl<'r> Retries<'r> {
             failure,
             Failure::Upstream(UpstreamError::Dial(DialError::Timeout(..)))
         );
-        self.again_implicitly(if is_slow { 2 } else { 1 })
+        self.again_implicitly(is_slow)
     }
 
     /// Whether another attempt after this does no harm, be it here or from another proxy: the
@@ -127,7 +120,7 @@ impl<'r> Retries<'r> {
 
     /// The endpoint's proxy refused and says that another attempt does no harm.
     pub(super) fn after_refusal(&mut self, status: StatusCode, headers: &HeaderMap) -> Next {
-        match self.again_implicitly(1) {
+        match self.again_implicitly(false) {
             Next::Stop => self.after_response(status, headers),
             again => again,
         }
@@ -153,18 +146,8 @@ impl<'r> Retries<'r> {
         }
     }
 
-    fn again_implicitly(&mut self, cost: u32) -> Next {
-        if self.implicit >= IMPLICIT {
-            return Next::Stop;
-        }
-        let wait = match self.implicit {
-            0 => Duration::ZERO,
-            made => IMPLICIT_BACKOFF
-                .saturating_mul(2u32.saturating_pow(made - 1))
-                .mul_f64(fastrand::f64()),
-        };
-        self.implicit += cost;
-        Next::Again(wait)
+    fn again_implicitly(&mut self, is_slow: bool) -> Next {
+        self.implicit.again(is_slow).map_or(Next::Stop, Next::Again)
     }
 
     fn again_by_rule(&mut self, at_least: Option<Duration>) -> Next {

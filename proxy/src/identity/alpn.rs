@@ -7,20 +7,34 @@ pub enum MeshAlpn {
     H2,
     /// HTTP/1.1.
     Http1,
-    /// Opaque bytes.
+    /// Opaque bytes, after one byte of the callee's proxy that says whether its application took
+    /// the connection.
+    TcpConnect,
+    /// Opaque bytes at once: what proxies before [`Self::TcpConnect`] speak.
     Tcp,
 }
 
 impl MeshAlpn {
     /// Every one, most preferred first.
-    pub const ALL: [Self; 3] = [Self::H2, Self::Http1, Self::Tcp];
+    pub const ALL: [Self; 4] = [Self::H2, Self::Http1, Self::TcpConnect, Self::Tcp];
 
     /// The protocol id on the wire.
     pub fn as_bytes(self) -> &'static [u8] {
         match self {
             Self::H2 => b"weft/h2",
             Self::Http1 => b"weft/http1",
+            Self::TcpConnect => b"weft/tcp-connect",
             Self::Tcp => b"weft/tcp",
+        }
+    }
+
+    /// Itself and what serves as well, most preferred first: what a client offers.
+    pub fn offered(self) -> &'static [Self] {
+        match self {
+            Self::H2 => &[Self::H2],
+            Self::Http1 => &[Self::Http1],
+            Self::TcpConnect => &[Self::TcpConnect, Self::Tcp],
+            Self::Tcp => &[Self::Tcp],
         }
     }
 

@@ -164,7 +164,8 @@ impl Identity {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_client_cert_resolver(self.certified.clone());
-        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        let offered = alpn.offered().iter();
+        config.alpn_protocols = offered.map(|alpn| alpn.as_bytes().to_vec()).collect();
         // The name means nothing here; sending it would only tell an onlooker.
         config.enable_sni = false;
         // This configuration is for one peer of one generation, so a resumed session proves

@@ -205,6 +205,6 @@ async fn mesh(worker: Rc<Worker>, mut connection: ConnectionInfo, stream: Prefix
     match alpn {
         MeshAlpn::H2 => http::serve(worker, connection, stream, http::Version::Http2).await,
         MeshAlpn::Http1 => http::serve(worker, connection, stream, http::Version::Http1).await,
-        MeshAlpn::Tcp => tcp::inbound(worker, connection, stream).await,
+        MeshAlpn::TcpConnect | MeshAlpn::Tcp => tcp::inbound(worker, connection, stream).await,
     }
 }

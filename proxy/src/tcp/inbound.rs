@@ -5,9 +5,10 @@ use std::{rc::Rc, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 use weft_engine::decide::{Peer, Scope, Verdict, decide_tcp};
 
-use super::{copy_both, session::Session};
+use super::{Answer, copy_both, session::Session};
 use crate::{
     connection::{ConnectionInfo, Stream, Target},
+    identity::MeshAlpn,
     worker::Worker,
 };
 
@@ -30,7 +31,14 @@ pub(crate) async fn inbound(worker: Rc<Worker>, connection: ConnectionInfo, mut 
         (&worker.namespace, service.map_or("", |service| service)),
         worker.inbound_destination(port, address),
     );
+    let tls = connection.tls.as_ref();
+    let is_told = tls.is_some_and(|tls| tls.alpn == MeshAlpn::TcpConnect);
+    let mut caller = Caller {
+        stream: &mut stream,
+        is_told,
+    };
     let Some(inbound) = inbound else {
+        caller.tell(Answer::NotTaken).await;
         return session.failed("config_not_loaded");
     };
     let peer = Peer {
@@ -44,22 +52,50 @@ pub(crate) async fn inbound(worker: Rc<Worker>, connection: ConnectionInfo, mut 
     session.reasons(&decision.reasons);
     match decision.verdict {
         Verdict::Proceed(_) => {}
-        Verdict::Denied(denial) => return session.denied(denial),
-        Verdict::NoRoute | Verdict::Malformed(_) => return session.failed("no_route"),
+        Verdict::Denied(denial) => {
+            caller.tell(Answer::Denied).await;
+            return session.denied(denial);
+        }
+        Verdict::NoRoute | Verdict::Malformed(_) => {
+            caller.tell(Answer::Denied).await;
+            return session.failed("no_route");
+        }
     }
     drop(decision);
     drop(inbound);
-    let mut app = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+    let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+    let mut app = match connected {
         Ok(Ok(app)) => app,
-        Ok(Err(error)) => {
-            tracing::debug!(%address, %error, "the application does not accept");
-            return session.failed("connect_failure");
+        failed => {
+            caller.tell(Answer::NotTaken).await;
+            return session.failed(match failed {
+                Ok(failed) => {
+                    tracing::debug!(%address, ?failed, "the application does not accept");
+                    "connect_failure"
+                }
+                Err(_) => "timeout_connect",
+            });
         }
-        Err(_) => return session.failed("timeout_connect"),
     };
+    caller.tell(Answer::Taken).await;
     // Fails only on a socket that is gone; the copy says so.
     let _ = app.set_nodelay(true);
     session.endpoint(address, None);
     let (copied, result) = copy_both(&mut stream, &mut app, IDLE_TIMEOUT).await;
     session.finished(copied, result, &stream);
+}
+
+/// Who waits for an answer before it sends anything, or does not.
+struct Caller<'s> {
+    stream: &'s mut Stream,
+    is_told: bool,
+}
+
+impl Caller<'_> {
+    async fn tell(&mut self, answer: Answer) {
+        if self.is_told {
+            // A caller that is gone is noticed by what follows.
+            let _ = timeout(CONNECT_TIMEOUT, answer.write(self.stream)).await;
+        }
+    }
 }

@@ -138,6 +138,7 @@ pub(crate) async fn outbound(worker: Rc<Worker>, connection: ConnectionInfo, mut
         }
     };
     session.endpoint(upstream.endpoint, upstream.identity.clone());
+    session.attempts(upstream.attempts);
     // The views are let go: a connection may outlive many of them.
     drop((meant, cluster));
     let idle = idle.unwrap_or(IDLE_TIMEOUT);

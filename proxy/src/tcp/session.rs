@@ -25,6 +25,7 @@ pub(super) struct Session<'w> {
     destination: String,
     route: Option<String>,
     endpoint: Option<(SocketAddr, Option<Arc<SpiffeId>>)>,
+    attempts: u32,
     /// What refused it.
     rule: Option<String>,
     /// What Shadow and Audit policies had to say.
@@ -57,6 +58,7 @@ impl<'w> Session<'w> {
             route: None,
             endpoint: None,
             rule: None,
+            attempts: 0,
             shadow: Vec::new(),
             source,
             service: (service.0.to_owned(), service.1.to_owned()),
@@ -67,8 +69,14 @@ impl<'w> Session<'w> {
         self.route = id.map(str::to_owned);
     }
 
+    /// How many endpoints were asked.
+    pub(super) fn attempts(&mut self, attempts: u32) {
+        self.attempts = attempts;
+    }
+
     pub(super) fn endpoint(&mut self, endpoint: SocketAddr, identity: Option<Arc<SpiffeId>>) {
         self.endpoint = Some((endpoint, identity));
+        self.attempts = 1;
         let mtls = self.mtls();
         let labels = self.labels(mtls);
         self.worker.metrics.counter(&TCP_OPENED, &labels).inc();
@@ -167,7 +175,7 @@ impl<'w> Session<'w> {
             duration: self.connection.accepted.elapsed(),
             request_bytes: copied.sent,
             response_bytes: copied.received,
-            attempts: u32::from(self.endpoint.is_some()),
+            attempts: self.attempts,
             source_identity: self.connection.peer_identity().map(Arc::as_ref),
             destination: Some(Towards::Named(&self.destination)),
             destination_identity: identity,

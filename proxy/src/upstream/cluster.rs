@@ -13,14 +13,14 @@ use std::{
 use weft_engine::documents::{ClientPolicy, LoadBalancing, Protocol};
 
 use super::{
-    balance::Picker,
+    balance::{Candidate, Picker},
     endpoint::{Endpoint, EndpointKey},
     metrics::ClusterMetrics,
     outlier::{self, Outcome},
     pool::Bounds,
     retry_budget::RetryBudget,
 };
-use crate::config::{EndpointView, PodCall, ServiceView};
+use crate::config::{ConfigStore, EndpointView, PodCall, ServiceView};
 
 /// Subsets whose endpoint lists are kept; more than a service's routes can sensibly name.
 const SUBSETS: usize = 64;
@@ -117,6 +117,17 @@ impl Cluster {
             view.endpoints(self.port),
             now,
         );
+    }
+
+    /// Before another attempt: what failed may have been withdrawn meanwhile, and others may have
+    /// come.
+    pub(crate) fn catch_up(&self, config: &ConfigStore) {
+        // Only a cluster of a service follows views.
+        if self.current.borrow().generation.is_some()
+            && let Some(view) = config.get(&self.namespace, &self.service)
+        {
+            self.follow(&view, Instant::now());
+        }
     }
 
     /// Takes over what is known of the one pod that this is the cluster of. Compares when nothing
@@ -363,6 +374,17 @@ impl Cluster {
         self.budget
             .borrow_mut()
             .withdraw(&policy.retry_budget, self.workers, now)
+    }
+
+    /// Whether another endpoint than this could be asked at once, and may be.
+    pub(super) fn has_another(&self, endpoint: &Rc<Endpoint>, now: Instant) -> bool {
+        let current = self.current.borrow().clone();
+        let is_there = current
+            .ready
+            .iter()
+            .any(|other| !Rc::ptr_eq(other, endpoint) && other.available(now));
+        let budget = &current.policy.retry_budget;
+        is_there && self.budget.borrow_mut().has_room(budget, self.workers, now)
     }
 
     /// Every endpoint that the newest view names.

@@ -9,6 +9,9 @@ pub mod outlier;
 /// How many retries may be added to the traffic.
 pub mod retry_budget;
 
+/// Attempts after one that did nothing.
+mod attempts;
+
 /// One endpoint's state.
 mod endpoint;
 
@@ -33,6 +36,7 @@ mod metrics;
 /// Every cluster of one core.
 mod registry;
 
+pub(crate) use attempts::{Attempts, HASTY_ATTEMPTS};
 pub use cluster::Cluster;
 pub use endpoint::{Endpoint, EndpointKey, Outstanding};
 pub use registry::Upstreams;

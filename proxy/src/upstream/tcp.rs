@@ -5,15 +5,12 @@ use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Insta
 use weft_engine::{documents::LoadBalancing, identity::SpiffeId};
 
 use super::{
-    Cluster, Endpoint, Outstanding, UpstreamError, UpstreamStream,
+    Attempts, Cluster, Endpoint, Outstanding, UpstreamError, UpstreamStream,
+    attempts::HASTY_ATTEMPTS,
     outlier::Outcome,
-    pool::{ConnectionPermit, Wire, dial},
+    pool::{ConnectionPermit, DialError, Wire, dial},
 };
 use crate::worker::Worker;
-
-/// Endpoints that are tried for one connection: nothing was sent to the first, so another may be
-/// asked.
-const TRIES: usize = 2;
 
 /// A TCP connection to a chosen endpoint. Dropping it tells the balancer that it ended.
 #[derive(Debug)]
@@ -24,6 +21,8 @@ pub struct TcpUpstream {
     pub endpoint: SocketAddr,
     /// The identity that it proved; `None` in plaintext.
     pub identity: Option<Arc<SpiffeId>>,
+    /// Endpoints that were asked for it, this one included; the same one may count twice.
+    pub attempts: u32,
     _outstanding: Outstanding,
     _permit: ConnectionPermit,
 }
@@ -31,65 +30,112 @@ pub struct TcpUpstream {
 /// Connects to an endpoint of `cluster` for one TCP connection: balanced (least connections
 /// unless the policy says otherwise), within the pool's bounds and its connect time-out, over
 /// mesh TLS where the endpoint has an identity. `labels` narrow the choice to a subset.
-/// An endpoint that cannot be reached is passed over once.
+/// Nothing of the client is sent until the endpoint's application is there, so others are tried
+/// where it is not: a few, under the retry budget.
 pub async fn connect_tcp(
     worker: &Rc<Worker>,
     cluster: &Rc<Cluster>,
     labels: &BTreeMap<String, String>,
 ) -> Result<TcpUpstream, UpstreamError> {
-    let policy = cluster.policy();
     let mut tried: Vec<Rc<Endpoint>> = Vec::new();
-    let mut failure = None;
-    while tried.len() < TRIES {
+    let mut attempts = Attempts::default();
+    let mut made = 0;
+    cluster.begin_request(Instant::now());
+    loop {
         let now = Instant::now();
         let picked = cluster.pick(LoadBalancing::LeastRequest, labels, &tried, now);
-        let Some(endpoint) = picked.filter(|endpoint| {
-            // The only endpoint is not worth a second try at once.
-            !tried.iter().any(|used| Rc::ptr_eq(used, endpoint))
-        }) else {
-            break;
-        };
-        let Some(permit) = cluster.bounds.open_connection() else {
-            cluster.metrics.overflow("max_connections");
-            return Err(UpstreamError::Overflow("maxConnections"));
-        };
-        let outstanding = endpoint.begin();
-        let key = endpoint.key.clone();
-        let dialled = dial(
-            &worker.identity,
-            key.address,
-            key.identity.as_ref(),
-            Wire::Tcp,
-            &policy.connection_pool,
-        )
-        .await;
-        cluster.metrics.connected(dialled.as_ref().err());
-        let ended = Instant::now();
-        match dialled {
-            Ok(stream) => {
-                cluster.observe(&endpoint, Outcome::Success, ended - now, ended);
-                return Ok(TcpUpstream {
-                    stream,
-                    endpoint: key.address,
-                    identity: key.identity,
-                    _outstanding: outstanding,
-                    _permit: permit,
-                });
-            }
-            Err(error) => {
-                cluster.observe(&endpoint, Outcome::GatewayError, ended - now, ended);
-                tried.push(endpoint);
-                failure = Some(error);
-            }
-        }
-    }
-    Err(failure.map_or_else(
-        || {
-            UpstreamError::NoEndpoint(format!(
+        let Some(endpoint) = picked else {
+            return Err(UpstreamError::NoEndpoint(format!(
                 "{}/{}:{}",
                 cluster.namespace, cluster.service, cluster.port
-            ))
-        },
-        UpstreamError::Dial,
-    ))
+            )));
+        };
+        made += 1;
+        let in_haste = made <= HASTY_ATTEMPTS && cluster.has_another(&endpoint, now);
+        let connected = connect(worker, cluster, &endpoint, now, in_haste).await;
+        if made > 1 {
+            let is_ok = connected.is_ok();
+            cluster
+                .metrics
+                .retried("", if is_ok { "success" } else { "failure" });
+        }
+        let error = match connected {
+            Err(UpstreamError::Dial(error)) if !matches!(error, DialError::Denied(_)) => error,
+            decided => {
+                return decided.map(|upstream| TcpUpstream {
+                    attempts: made,
+                    ..upstream
+                });
+            }
+        };
+        tracing::debug!(%error, "no connection came about");
+        let is_slow = matches!(error, DialError::Timeout(..));
+        let Some(pause) = attempts.again(is_slow) else {
+            return Err(error.into());
+        };
+        if !cluster.withdraw_retry(Instant::now()) {
+            cluster.metrics.retried("", "budget_exhausted");
+            return Err(error.into());
+        }
+        if !tried.iter().any(|used| Rc::ptr_eq(used, &endpoint)) {
+            tried.push(endpoint);
+        }
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        cluster.catch_up(&worker.config);
+    }
+}
+
+async fn connect(
+    worker: &Rc<Worker>,
+    cluster: &Rc<Cluster>,
+    endpoint: &Rc<Endpoint>,
+    began: Instant,
+    in_haste: bool,
+) -> Result<TcpUpstream, UpstreamError> {
+    let Some(permit) = cluster.bounds.open_connection() else {
+        cluster.metrics.overflow("max_connections");
+        return Err(UpstreamError::Overflow("maxConnections"));
+    };
+    let outstanding = endpoint.begin();
+    let key = endpoint.key.clone();
+    let dialled = dial(
+        &worker.identity,
+        key.address,
+        key.identity.as_ref(),
+        Wire::Tcp,
+        &cluster.policy().connection_pool,
+        in_haste,
+    )
+    .await;
+    cluster.metrics.connected(dialled.as_ref().err());
+    let ended = Instant::now();
+    let outcome = match &dialled {
+        Ok(_) => {
+            endpoint.takes();
+            Some(Outcome::Success)
+        }
+        // Neither says anything about its conduct.
+        Err(DialError::Denied(_)) => None,
+        Err(DialError::NotTaken(_)) => {
+            endpoint.pass_over(ended);
+            None
+        }
+        Err(_) => {
+            endpoint.pass_over(ended);
+            Some(Outcome::GatewayError)
+        }
+    };
+    if let Some(outcome) = outcome {
+        cluster.observe(endpoint, outcome, ended - began, ended);
+    }
+    Ok(TcpUpstream {
+        stream: dialled?,
+        endpoint: key.address,
+        identity: key.identity,
+        attempts: 1,
+        _outstanding: outstanding,
+        _permit: permit,
+    })
 }

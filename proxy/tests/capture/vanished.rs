@@ -23,6 +23,9 @@ use crate::{
 /// A second of silence, and a second for an answer to the probe.
 const KEEPALIVE: Keepalive = Keepalive(1_000, 1_000, 1);
 
+/// In milliseconds; as long as nobody waits for it.
+const CONNECT_TIMEOUT: u64 = 5_000;
+
 /// One that will vanish and one that stays, behind the same services.
 struct Scene {
     caller: Pod,
@@ -100,6 +103,7 @@ fn publish(
     };
     service.policy.load_balancing = Some(LoadBalancing::RoundRobin);
     service.policy.connection_pool.tcp_keepalive = KEEPALIVE;
+    service.policy.connection_pool.connect_timeout = CONNECT_TIMEOUT;
     mesh.publish(Document::Service(ServiceDocument {
         namespace: "shop".to_owned(),
         name: name.to_owned(),
@@ -187,6 +191,29 @@ fn a_connection_that_is_used_again_after_the_node_vanished_is_given_up() {
     });
     let took = begin.elapsed();
     assert!(took < PATIENCE / 2, "{took:?}");
+}
+
+/// As the address of a pod that is gone, before its endpoint is withdrawn.
+#[test]
+fn where_another_endpoint_is_there_a_silent_network_does_not_cost_the_connect_time_out() {
+    if !may_run(
+        "where_another_endpoint_is_there_a_silent_network_does_not_cost_the_connect_time_out",
+    ) {
+        return;
+    }
+    let scene = Scene::new(Protocol::Http);
+    scene.vanish();
+    for request in ["GET /", "POST /"] {
+        for _ in 0..2 {
+            let begin = Instant::now();
+            let (status, body) = scene.ask(request);
+            assert_eq!(status, 200, "{body}");
+            let took = begin.elapsed().as_millis();
+            assert!(took < u128::from(CONNECT_TIMEOUT), "{request}: {took} ms");
+        }
+    }
+    let silent = [r#"result="upstream_connect_timeout""#];
+    assert!(scene.caller.metric("weft_upstream_connects_total", &silent) >= 1.0);
 }
 
 #[test]

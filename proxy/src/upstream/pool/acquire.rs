@@ -36,13 +36,15 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
 /// A connection of `endpoint` that speaks `wire`: an idle or shared one, a new one, or the next
-/// that becomes free. Waits at most the connect time-out, in a queue of bounded length.
+/// that becomes free. Waits at most the connect time-out, in a queue of bounded length. `others`:
+/// whether the caller would ask another endpoint if this one's network is silent.
 pub(crate) async fn acquire(
     cluster: &Rc<Cluster>,
     endpoint: &Rc<Endpoint>,
     wire: Wire,
     identity: &IdentityStore,
     now: Instant,
+    others: bool,
 ) -> Result<Lease, UpstreamError> {
     let policy = cluster.policy();
     let pool = &policy.connection_pool;
@@ -50,9 +52,9 @@ pub(crate) async fn acquire(
     let deadline = now + Duration::from_millis(pool.connect_timeout.max(1));
     loop {
         let found = match wire {
-            Wire::Http2 => shared_connection(cluster, endpoint, pool, identity).await?,
+            Wire::Http2 => shared_connection(cluster, endpoint, pool, identity, others).await?,
             Wire::Http1 | Wire::Tcp => {
-                own_connection(cluster, endpoint, pool, identity, now).await?
+                own_connection(cluster, endpoint, pool, identity, now, others).await?
             }
         };
         if let Some(lease) = found {
@@ -87,6 +89,7 @@ async fn own_connection(
     pool: &ConnectionPool,
     identity: &IdentityStore,
     now: Instant,
+    others: bool,
 ) -> Result<Option<Lease>, UpstreamError> {
     let idle_timeout = Duration::from_millis(pool.idle_timeout.max(1));
     let lease = |connection, uses| Lease {
@@ -108,7 +111,9 @@ async fn own_connection(
     let key = &endpoint.key;
     let peer = key.identity.as_ref();
     // Boxed, as everything below that most requests do not come to.
-    let opened = Box::pin(dial(identity, key.address, peer, Wire::Http1, pool)).await;
+    let in_haste = others && cluster.has_another(endpoint, now);
+    let opened = dial(identity, key.address, peer, Wire::Http1, pool, in_haste);
+    let opened = Box::pin(opened).await;
     cluster.metrics.connected(opened.as_ref().err());
     Ok(Some(lease(h1::Connection::new(opened?, permit), 0)))
 }
@@ -120,6 +125,7 @@ async fn shared_connection(
     endpoint: &Rc<Endpoint>,
     pool: &ConnectionPool,
     identity: &IdentityStore,
+    others: bool,
 ) -> Result<Option<Lease>, UpstreamError> {
     // Twice: the connection that was waited for may already be full or gone again.
     for _ in 0..3 {
@@ -156,6 +162,7 @@ async fn shared_connection(
                         pool.clone(),
                         identity.clone(),
                         permit,
+                        others && cluster.has_another(endpoint, Instant::now()),
                     ));
                     false
                 }
@@ -176,6 +183,7 @@ async fn open_shared(
     pool: ConnectionPool,
     identity: IdentityStore,
     permit: ConnectionPermit,
+    in_haste: bool,
 ) {
     let key = &endpoint.key;
     let opened = dial(
@@ -184,6 +192,7 @@ async fn open_shared(
         key.identity.as_ref(),
         Wire::Http2,
         &pool,
+        in_haste,
     )
     .await;
     let handshake = match opened {

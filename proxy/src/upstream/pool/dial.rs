@@ -13,6 +13,7 @@ use weft_engine::{
 use crate::{
     capture::SELF_CALL,
     identity::{Identity, IdentityStore, MeshAlpn},
+    tcp::Answer,
     upstream::UpstreamStream,
 };
 
@@ -32,7 +33,7 @@ impl Wire {
         match self {
             Self::Http1 => MeshAlpn::Http1,
             Self::Http2 => MeshAlpn::H2,
-            Self::Tcp => MeshAlpn::Tcp,
+            Self::Tcp => MeshAlpn::TcpConnect,
         }
     }
 }
@@ -54,11 +55,24 @@ pub enum DialError {
     /// It took too long.
     #[error("endpoint {0} did not take the connection within {1:?}")]
     Timeout(SocketAddr, Duration),
+    /// Another endpoint is asked instead.
+    #[error("nothing answered at endpoint {0} within 250 ms; see whether its pod is still there")]
+    Unanswered(SocketAddr),
     /// This proxy has no certificate.
     #[error(
         "this proxy has no identity yet and {0} takes only mesh TLS; check the identity directory and the operator"
     )]
     NoIdentity(SocketAddr),
+    /// Its proxy is there and its application is not.
+    #[error(
+        "the application of endpoint {0} does not take the connection; check that its process listens there"
+    )]
+    NotTaken(SocketAddr),
+    /// Its proxy refuses the connection, as another of the same Service would.
+    #[error(
+        "the proxy of endpoint {0} refused the connection by policy; its access log names the rule"
+    )]
+    Denied(SocketAddr),
     /// The task that dialled went away.
     #[error("the connection to {0} was given up")]
     GivenUp(SocketAddr),
@@ -68,43 +82,68 @@ impl DialError {
     /// The response flag.
     pub fn flag(&self) -> &'static str {
         match self {
-            Self::Connect(..) | Self::GivenUp(_) => "upstream_connect_failure",
+            Self::Connect(..) | Self::NotTaken(_) | Self::GivenUp(_) => "upstream_connect_failure",
+            Self::Denied(_) => "upstream_denied",
             Self::Tls(..) => "upstream_tls_failure",
             Self::Http(..) => "upstream_protocol_error",
-            Self::Timeout(..) => "upstream_connect_timeout",
+            Self::Timeout(..) | Self::Unanswered(_) => "upstream_connect_timeout",
             Self::NoIdentity(_) => "no_identity",
         }
     }
 }
 
-/// Opens a connection to an endpoint within the pool's connect time-out.
+/// How long the network of an endpoint may be silent while others could be asked (RFC 8305, 5:
+/// Connection Attempt Delay). The kernel answers, however busy its processes are; the address of a
+/// pod that is gone does not.
+const HASTE: Duration = Duration::from_millis(250);
+
+/// Opens a connection to an endpoint within the pool's connect time-out. `in_haste`: another could
+/// be asked at once, so this one's network is given less.
 pub async fn dial(
     identity: &IdentityStore,
     address: SocketAddr,
     peer: Option<&Arc<SpiffeId>>,
     wire: Wire,
     pool: &ConnectionPool,
+    in_haste: bool,
 ) -> Result<UpstreamStream, DialError> {
     let limit = Duration::from_millis(pool.connect_timeout.max(1));
     let opened = tokio::time::timeout(limit, async {
         // Without a peer it is the delivery to the application, which is to arrive there.
         let is_own = peer.is_some() && identity.own_address() == Some(address.ip());
-        let socket = connect(address, is_own, pool.tcp_keepalive).await?;
+        let connecting = connect(address, is_own, pool.tcp_keepalive);
+        let socket = if in_haste {
+            let connected = tokio::time::timeout(HASTE, connecting).await;
+            connected.unwrap_or(Err(DialError::Unanswered(address)))?
+        } else {
+            connecting.await?
+        };
         let stream = match peer {
             None => UpstreamStream::plain(socket),
             Some(peer) => {
                 let own = identity.active().ok_or(DialError::NoIdentity(address))?;
                 let connector = TlsConnector::from(own.client_config(peer, wire.alpn()));
-                let stream = connector
+                let mut stream = connector
                     .connect(Identity::server_name(), socket)
                     .await
                     .map_err(|error| DialError::Tls(address, peer.clone(), Arc::new(error)))?;
-                if stream.get_ref().1.alpn_protocol() != Some(wire.alpn().as_bytes()) {
+                let chosen = stream.get_ref().1.alpn_protocol();
+                let chosen = chosen.and_then(MeshAlpn::from_bytes);
+                let Some(chosen) = chosen.filter(|chosen| wire.alpn().offered().contains(chosen))
+                else {
                     let error = io::Error::new(
                         io::ErrorKind::InvalidData,
                         "it chose no mesh protocol (ALPN)",
                     );
                     return Err(DialError::Tls(address, peer.clone(), Arc::new(error)));
+                };
+                if chosen == MeshAlpn::TcpConnect {
+                    match Answer::read(&mut stream).await {
+                        Ok(Answer::Taken) => {}
+                        Ok(Answer::NotTaken) => return Err(DialError::NotTaken(address)),
+                        Ok(Answer::Denied) => return Err(DialError::Denied(address)),
+                        Err(error) => return Err(DialError::Connect(address, Arc::new(error))),
+                    }
                 }
                 UpstreamStream::tls(stream)
             }

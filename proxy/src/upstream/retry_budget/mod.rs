@@ -48,6 +48,16 @@ impl RetryBudget {
     /// `workers` is the number of workers that share the minimum; each has its own window and
     /// sees its own share of the requests.
     pub fn withdraw(&mut self, settings: &Settings, workers: u32, now: Instant) -> bool {
+        if !self.has_room(settings, workers, now) {
+            return false;
+        }
+        let bucket = self.advance(now);
+        bucket.retries = bucket.retries.saturating_add(1);
+        true
+    }
+
+    /// Whether a retry could be taken out of it now.
+    pub fn has_room(&mut self, settings: &Settings, workers: u32, now: Instant) -> bool {
         self.advance(now);
         let (requests, retries) =
             self.buckets
@@ -61,12 +71,7 @@ impl RetryBudget {
         let share = requests * u64::from(settings.percent) / 100;
         let minimum = (u64::from(settings.min_per_second) * BUCKETS as u64)
             .div_ceil(u64::from(workers.max(1)));
-        if retries >= share + minimum {
-            return false;
-        }
-        let bucket = self.advance(now);
-        bucket.retries = bucket.retries.saturating_add(1);
-        true
+        retries < share + minimum
     }
 
     /// Moves the ring to `now` and gives its current bucket.
