@@ -72,6 +72,7 @@ bench: ## side by side with other proxies; fails where a figure falls short; SCE
 	@hack/bench-packages.sh
 	$(CARGO) build --profile $(DEMO_PROFILE) $(PROGRAMS)
 	$(CARGO) build --release -p weft-proxy -p weft-floor --bins
+	@CARGO="$(CARGO)" hack/bench-pingora.sh $(or $(CARGO_TARGET_DIR),target)
 	hack/bench.sh $(PROGRAM_DIR) $(or $(CARGO_TARGET_DIR),target)/release
 
 .PHONY: clean

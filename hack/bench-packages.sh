@@ -9,6 +9,7 @@ need nginx /usr/sbin/nginx /usr/local/sbin/nginx
 if [ "${1:-}" != guard ]; then
   need haproxy /usr/sbin/haproxy /usr/local/sbin/haproxy
   need libnginx-mod-stream /usr/lib/nginx/modules/ngx_stream_module.so
+  need linux-perf /usr/bin/perf /usr/local/bin/perf
   need wrk /usr/bin/wrk /usr/local/bin/wrk
   need nghttp2-client /usr/bin/h2load /usr/local/bin/h2load
 fi

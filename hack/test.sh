@@ -45,6 +45,7 @@ fi
 weft_cluster=(env CARGO_TERM_QUIET=true cargo run --locked -p weft-e2e --bin weft-cluster --)
 if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then
   skip "the stories on a real cluster" "a cluster of one node needs Linux and root"
+  skip "instructions of a request" "packages are installed, and images built, as root on Linux"
 else
   if [ -f /etc/debian_version ] && command -v apt-get >/dev/null; then
     phase "packages of a node" 10 hack/node-packages.sh
@@ -52,9 +53,16 @@ else
   if why=$("${weft_cluster[@]}" check 2>&1); then
     phase "programs of a node" 40 "${weft_cluster[@]}" build
     phase "images" 25 hack/images.sh
+    # The same program: what is counted is what is shipped, but for the minutes of fat LTO.
+    if [ -f /etc/debian_version ] || command -v valgrind >/dev/null; then
+      phase "instructions of a request" 10 hack/instructions.sh
+    else
+      skip "instructions of a request" "valgrind is missing, and is installed on Debian alone"
+    fi
     phase "stories" 25 env WEFT_STORIES=1 cargo test --locked -p weft-e2e --test stories
   else
     skip "the stories on a real cluster" "$why"
+    skip "instructions of a request" "no images were built, of whose proxy they are counted"
   fi
 fi
 summary "make test"

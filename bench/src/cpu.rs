@@ -61,9 +61,10 @@ fn duration(ticks: u64) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// Cores of this machine.
+/// Cores of this machine, as this process had them when it asked first.
 pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// A measurement under way.

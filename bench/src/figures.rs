@@ -44,6 +44,9 @@ pub struct Measured {
     pub title: String,
     /// What happens, in a sentence or two.
     pub about: String,
+    /// What is counted.
+    #[serde(default)]
+    pub unit: String,
     /// The command.
     pub command: String,
     /// When.
@@ -103,11 +106,13 @@ impl Figures {
         fs::write(path, text).map_err(BenchError::file(path))
     }
 
-    /// Takes a scenario in. Peers that were not measured this time keep what they had.
-    pub fn put(&mut self, section: (&str, &str, &str), figures: Vec<Figure>) {
+    /// Takes a scenario in, of which `unit` is counted. Peers that were not measured this time keep
+    /// what they had.
+    pub fn put(&mut self, section: (&str, &str, &str), unit: &str, figures: Vec<Figure>) {
         let (scenario, title, about) = section;
         let measured = self.scenarios.entry(scenario.to_owned()).or_default();
         (measured.title, measured.about) = (title.to_owned(), about.to_owned());
+        unit.clone_into(&mut measured.unit);
         (measured.command, measured.date) = (command(), now());
         for figure in figures {
             match measured

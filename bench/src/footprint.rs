@@ -50,7 +50,7 @@ pub fn machine() -> String {
             rest.trim_start_matches([' ', '\t', ':'])
         })
         .to_owned();
-    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let cores = crate::cpu::cores();
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib: u64 = memory
         .lines()

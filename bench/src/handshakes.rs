@@ -1,32 +1,21 @@
 //! Handshakes of mutual TLS, full and resumed: a connection, one request, and the end.
 
-use std::{
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
-    path::Path,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+mod client;
 
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned,
-    client::{
-        Resumption,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
-};
+use std::{io, net::SocketAddr, sync::Arc, thread};
+
+use rustls::ClientConfig;
 
 use crate::{
     BenchError, cpu,
     figures::Figure,
     hop::Peer,
-    path::{Counted, Effort, summed},
-    peers::weft::{CALLEE, caller},
+    path::Effort,
+    peers::weft::identity,
+    rounds::{Counted, summed},
     running::Core,
-    scenario::{Scenario, Stage},
+    scenario::Scenario,
+    stage::Stage,
 };
 
 /// Handshakes of a round.
@@ -46,12 +35,12 @@ pub fn measure(stage: &Stage, effort: &Effort) -> Result<Vec<Figure>, BenchError
             &|_, command| command,
         )?;
         let identity = match peer {
-            Peer::WeftInbound => caller(&deployment.room),
+            Peer::WeftInbound => identity(&deployment.room, "client"),
             _ => stage.pki.client.clone(),
         };
         let deployment = Arc::new(deployment);
         for resumed in [false, true] {
-            let config = client(&identity, resumed)
+            let config = client::config(&identity, resumed)
                 .map_err(|error| BenchError::Manifest(format!("a TLS client: {error}")))?;
             subjects.push((
                 peer,
@@ -67,13 +56,8 @@ pub fn measure(stage: &Stage, effort: &Effort) -> Result<Vec<Figure>, BenchError
         for (peer, resumed, deployment, config, rounds) in &mut subjects {
             let pids = deployment.pids();
             let span = cpu::Span::begin(&pids, &stage.known());
-            let failed = |error: io::Error| {
-                let reason = format!("a handshake with {}: {error}", peer.name());
-                deployment.proxies.last().map_or_else(
-                    || BenchError::Manifest(reason.clone()),
-                    |proxy| proxy.error(reason.clone()),
-                )
-            };
+            let failed =
+                |error| deployment.error(format!("a handshake with {}: {error}", peer.name()));
             send(deployment.front, config, count).map_err(failed)?;
             let spent = span.end();
             // The first round warms.
@@ -106,7 +90,9 @@ fn send(address: SocketAddr, config: &Arc<ClientConfig>, count: u32) -> io::Resu
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|_| {
-                scope.spawn(|| (0..count / THREADS).try_for_each(|_| one(address, config.clone())))
+                scope.spawn(|| {
+                    (0..count / THREADS).try_for_each(|_| client::one(address, config.clone()))
+                })
             })
             .collect();
         threads.into_iter().try_for_each(|thread| {
@@ -114,87 +100,6 @@ fn send(address: SocketAddr, config: &Arc<ClientConfig>, count: u32) -> io::Resu
             thread.join().map_err(panicked)?
         })
     })
-}
-
-fn one(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<()> {
-    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let name = ServerName::try_from(crate::pki::NAME).map_err(io::Error::other)?;
-    let session = ClientConnection::new(config, name).map_err(io::Error::other)?;
-    let mut stream = StreamOwned::new(session, stream);
-    write!(
-        stream,
-        "GET / HTTP/1.1\r\nHost: {CALLEE}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
-        // Not everybody says goodbye.
-        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
-        _ => {}
-    }
-    if answer.starts_with(b"HTTP/1.1 200") {
-        return Ok(());
-    }
-    let start = String::from_utf8_lossy(answer.get(..answer.len().min(60)).unwrap_or_default());
-    Err(io::Error::other(format!("answered `{start}`")))
-}
-
-fn client(folder: &Path, resumed: bool) -> Result<ClientConfig, Box<dyn std::error::Error>> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let chain = CertificateDer::pem_file_iter(folder.join("tls.crt"))?.collect::<Result<_, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(folder.join("tls.key"))?;
-    let mut config = ClientConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-        .with_client_auth_cert(chain, key)?;
-    config.alpn_protocols = vec![b"weft/http1".to_vec(), b"http/1.1".to_vec()];
-    if !resumed {
-        config.resumption = Resumption::disabled();
-    }
-    Ok(config)
-}
-
-/// Takes any server: the benchmark started it, and its own checking is not what is measured.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// What this section is called, and what happens in it.

@@ -18,6 +18,8 @@ use crate::{
 pub enum Kind {
     /// HTTP/1.1.
     Http1,
+    /// HTTP/1.1 that becomes something else.
+    WebSocket,
     /// HTTP/2, prior knowledge in plaintext, ALPN `h2` in TLS.
     Http2,
     /// Bytes.
@@ -31,8 +33,8 @@ pub struct Hop {
     pub kind: Kind,
     /// Where the proxy listens.
     pub listen: SocketAddr,
-    /// Where it forwards to.
-    pub to: SocketAddr,
+    /// Where it forwards to: one, or many that are balanced over.
+    pub to: Vec<SocketAddr>,
     /// TLS on the listening side: a folder of certificates; with a ca.crt callers need one too.
     pub accept: Option<PathBuf>,
     /// TLS towards the other side: a folder with ca.crt and, for mutual TLS, its own.
@@ -68,6 +70,8 @@ pub enum Peer {
     Hyper,
     /// Bytes copied by tokio (over rustls): no HTTP at all.
     Copy,
+    /// A bare Pingora proxy; left out where it could not be built.
+    Pingora,
     /// No proxy.
     Direct,
 }
@@ -83,8 +87,14 @@ impl Peer {
             Self::Envoy => "envoy",
             Self::Hyper => "hyper",
             Self::Copy => "copy",
+            Self::Pingora => "pingora",
             Self::Direct => "direct",
         }
+    }
+
+    /// Whether it is Weft.
+    pub fn is_weft(self) -> bool {
+        matches!(self, Self::Weft | Self::WeftInbound)
     }
 
     /// The command of one hop of a peer that is not Weft. Files go to `folder`, which is its own.
@@ -95,12 +105,15 @@ impl Peer {
         folder: &Path,
         core: Core,
     ) -> Result<Command, BenchError> {
+        let floor = |program, kind| floor::command(tools, program, kind, hop, core);
         match self {
             Self::Haproxy => haproxy::command(tools, hop, folder, core),
             Self::Nginx => nginx::command(tools, hop, folder, core),
             Self::Envoy => envoy::command(tools, hop, folder, core),
-            Self::Hyper => floor::command(tools, "http", hop, core),
-            Self::Copy => floor::command(tools, "tcp", hop, core),
+            Self::Hyper if hop.kind == Kind::Http2 => floor("weft-floor", "http2"),
+            Self::Hyper => floor("weft-floor", "http"),
+            Self::Copy => floor("weft-floor", "tcp"),
+            Self::Pingora => floor("weft-pingora", "http"),
             Self::Weft | Self::WeftInbound | Self::Direct => Err(BenchError::Manifest(format!(
                 "{} is no peer of one hop",
                 self.name()

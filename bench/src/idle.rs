@@ -1,17 +1,16 @@
 //! What thousands of connections cost that say nothing after their first request.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    path::Path,
     time::Duration,
 };
 
 use crate::{
-    BenchError,
-    figures::Figure,
-    footprint::settled_kib,
-    running::Core,
-    scenario::{Scenario, Stage},
+    BenchError, figures::Figure, footprint::settled_kib, hop::Peer, running::Core,
+    scenario::Scenario, stage::Stage, statistics::Summary,
 };
 
 /// What this section is called, and what happens in it.
@@ -26,6 +25,9 @@ pub const SECTION: (&str, &str, &str) = (
 pub fn measure(stage: &Stage, connections: usize) -> Result<Vec<Figure>, BenchError> {
     let mut figures = Vec::new();
     for peer in Scenario::PlainHttp1.peers() {
+        if stage.tools.lacks(*peer) {
+            continue;
+        }
         let deployment = stage.deploy(Scenario::PlainHttp1, *peer, Core::Any, &|_, command| {
             command
         })?;
@@ -33,13 +35,8 @@ pub fn measure(stage: &Stage, connections: usize) -> Result<Vec<Figure>, BenchEr
         let idle_kib: u64 = resident();
         let mut open = Vec::new();
         for number in 0..connections {
-            let stream = used(deployment.front, &deployment.host).map_err(|error| {
-                let reason = format!("connection {number}: {error}");
-                match deployment.proxies.last() {
-                    Some(proxy) => proxy.error(reason),
-                    None => BenchError::Manifest(reason),
-                }
-            })?;
+            let stream = used(deployment.front, &deployment.host)
+                .map_err(|error| deployment.error(format!("connection {number}: {error}")))?;
             open.push(stream);
         }
         let load_kib = resident();
@@ -66,11 +63,43 @@ fn used(address: SocketAddr, host: &str) -> std::io::Result<TcpStream> {
     let mut buffer = [0; 4096];
     let mut seen = 0;
     // A head and a body of 1 KiB.
-    while seen < crate::peers::nginx::BODY {
+    while seen < crate::peers::BODY {
         match stream.read(&mut buffer)? {
             0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
             read => seen += read,
         }
     }
     Ok(stream)
+}
+
+/// What Weft's proxy takes before it does anything: name, value, unit.
+pub fn footprint(
+    stage: &Stage,
+    figures: &[Figure],
+    connections: usize,
+) -> Result<Vec<(&'static str, f64, &'static str)>, BenchError> {
+    let mut values = Vec::new();
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    if let Some(weft) = figures.first() {
+        values.push(("rss-idle", mib(weft.idle_kib << 10), "MiB"));
+        let grown = mib(weft.load_kib.saturating_sub(weft.idle_kib) << 10);
+        let thousands = connections as f64 / 1000.0;
+        values.push(("rss-per-1000-connections", grown / thousands, "MiB"));
+    }
+    let size = |path: &Path| fs::metadata(path).map(|metadata| metadata.len());
+    let program = stage.tools.released("weft-proxy")?;
+    let length = size(&program).map_err(BenchError::file(&program))?;
+    values.push(("program-size", mib(length), "MiB"));
+    // `make images` may not have been run.
+    if let Ok(length) = size(Path::new("target/images/weft-proxy.tar")) {
+        values.push(("image-size", mib(length), "MiB"));
+    }
+    let mut starts = Vec::new();
+    for _ in 0..5 {
+        let proxy = Scenario::PlainHttp1;
+        let deployment = stage.deploy(proxy, Peer::Weft, Core::Measured, &|_, command| command)?;
+        starts.push(deployment.ready.as_secs_f64() * 1000.0);
+    }
+    values.push(("ready-ms", Summary::of(&starts).median, "ms"));
+    Ok(values)
 }

@@ -4,41 +4,35 @@
 //! A set-up runs twice, with N and with 2 N requests; the difference, divided by N, is a request.
 //! Start, configuration, connections and the end cancel out.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
+/// Runs under callgrind.
+pub mod callgrind;
+
+/// What is held on to.
+pub mod record;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use crate::{BenchError, hop::Peer, scenario::Scenario, stage::Stage};
+
+/// What is counted; valgrind does not run Envoy.
+pub const SUBJECTS: [(&str, Scenario, Peer); 10] = {
+    use Peer::{Copy, Haproxy, Hyper, Nginx, Pingora, Weft, WeftInbound};
+    use Scenario::{MtlsPairHttp1, PlainHttp1};
+    [
+        ("plain-http1/weft", PlainHttp1, Weft),
+        ("plain-http1/weft-inbound", PlainHttp1, WeftInbound),
+        ("plain-http1/haproxy", PlainHttp1, Haproxy),
+        ("plain-http1/nginx", PlainHttp1, Nginx),
+        ("plain-http1/hyper", PlainHttp1, Hyper),
+        ("plain-http1/pingora", PlainHttp1, Pingora),
+        ("mtls-pair-http1/weft", MtlsPairHttp1, Weft),
+        ("mtls-pair-http1/haproxy", MtlsPairHttp1, Haproxy),
+        ("mtls-pair-http1/hyper", MtlsPairHttp1, Hyper),
+        ("mtls-pair-http1/copy", MtlsPairHttp1, Copy),
+    ]
 };
 
-use crate::{
-    BenchError,
-    hop::Peer,
-    load::counted,
-    running::Core,
-    scenario::{Scenario, Stage},
-};
-
-/// What is counted.
-pub const SUBJECTS: [(&str, Scenario, Peer); 5] = [
-    ("plain-http1/weft", Scenario::PlainHttp1, Peer::Weft),
-    (
-        "plain-http1/weft-inbound",
-        Scenario::PlainHttp1,
-        Peer::WeftInbound,
-    ),
-    ("plain-http1/hyper", Scenario::PlainHttp1, Peer::Hyper),
-    ("mtls-pair-http1/weft", Scenario::MtlsPairHttp1, Peer::Weft),
-    (
-        "mtls-pair-http1/hyper",
-        Scenario::MtlsPairHttp1,
-        Peer::Hyper,
-    ),
-];
-
-/// Counted in a check as well: Weft itself.
+/// Weft itself: what there is a record of.
 fn is_weft(name: &str) -> bool {
     name.rsplit('/')
         .next()
@@ -49,7 +43,7 @@ fn is_weft(name: &str) -> bool {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// N: the difference of N and 2 N requests is taken.
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, default_value_t = 1500)]
     pub requests: u32,
     /// Connections.
     #[arg(long, default_value_t = 8)]
@@ -71,155 +65,42 @@ pub struct Options {
     pub only: String,
 }
 
-/// The committed figures: profile, then subject, then user instructions per request.
-pub type Record = BTreeMap<String, BTreeMap<String, u64>>;
-
-/// More than the record by this much is a regression; less by it asks for a new record.
-const TOLERANCE_PER_CENT: u64 = 5;
+/// What a request costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PerRequest {
+    /// User instructions.
+    pub instructions: u64,
+    /// Calls of the allocator for memory.
+    pub allocations: f64,
+}
 
 /// Counts everything that is asked for.
-pub fn measure(stage: &Stage, options: &Options) -> Result<BTreeMap<String, u64>, BenchError> {
+pub fn measure(
+    stage: &Stage,
+    options: &Options,
+) -> Result<BTreeMap<String, PerRequest>, BenchError> {
     let mut seen = BTreeMap::new();
     for (name, scenario, peer) in SUBJECTS {
-        if (options.check && !is_weft(name)) || !name.contains(&options.only) {
+        // The record is of Weft alone.
+        let is_asked = is_weft(name) || !(options.check || options.write);
+        if !is_asked || !name.contains(&options.only) || stage.tools.lacks(peer) {
             continue;
         }
-        let count = per_request(stage, scenario, peer, options)?;
-        eprintln!("{name}: {count} user instructions per request");
-        seen.insert(name.to_owned(), count);
+        let run = |requests| callgrind::run(stage, scenario, peer, options.connections, requests);
+        let (first, second) = (run(options.requests)?, run(options.requests * 2)?);
+        let requests = u64::from(options.requests.max(1));
+        let each = PerRequest {
+            instructions: second.instructions.saturating_sub(first.instructions) / requests,
+            allocations: second.allocations.saturating_sub(first.allocations) as f64
+                / requests as f64,
+        };
+        eprintln!(
+            "{name}: {} user instructions and {:.1} allocations per request",
+            each.instructions, each.allocations
+        );
+        seen.insert(name.to_owned(), each);
     }
     Ok(seen)
-}
-
-/// User instructions that a request costs the proxies of one set-up.
-pub fn per_request(
-    stage: &Stage,
-    scenario: Scenario,
-    peer: Peer,
-    options: &Options,
-) -> Result<u64, BenchError> {
-    // Both at once: they do not count each other's instructions, however slow they make it.
-    let run = |requests, which| total(stage, scenario, peer, options.connections, requests, which);
-    let first = run(options.requests, "n")?;
-    let second = run(options.requests * 2, "2n")?;
-    Ok(second.saturating_sub(first) / u64::from(options.requests.max(1)))
-}
-
-fn total(
-    stage: &Stage,
-    scenario: Scenario,
-    peer: Peer,
-    connections: u32,
-    requests: u32,
-    which: &str,
-) -> Result<u64, BenchError> {
-    let valgrind = stage.tools.system("valgrind")?;
-    let folder = stage.room(&format!("callgrind-{which}"))?;
-    let under = |name: &str, command: Command| {
-        let mut under = Command::new(&valgrind);
-        under.args(["--tool=callgrind", "--error-limit=no", "-q"]);
-        let mut out = OsString::from("--callgrind-out-file=");
-        out.push(folder.join(format!("{name}.out")));
-        under.arg(out).arg(command.get_program());
-        under.args(command.get_args());
-        under
-    };
-    let mut deployment = stage.deploy(scenario, peer, Core::Any, &under)?;
-    let (front, host) = (deployment.front, deployment.host.clone());
-    let sent = thread::scope(|scope| {
-        let load = scope.spawn(|| counted::send(front, &host, connections, requests));
-        load.join()
-    });
-    match sent {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            let reason = format!("does not answer under valgrind: {error}");
-            return Err(match deployment.proxies.last() {
-                Some(proxy) => proxy.error(reason),
-                None => BenchError::Manifest(reason),
-            });
-        }
-        Err(_) => return Err(BenchError::Manifest("the load panicked".to_owned())),
-    }
-    // callgrind writes its totals as the process ends.
-    deployment.stop();
-    let mut sum = 0;
-    for entry in fs::read_dir(&folder).map_err(BenchError::file(&folder))? {
-        let path = entry.map_err(BenchError::file(&folder))?.path();
-        sum += read_total(&path)?;
-    }
-    if sum == 0 {
-        let reason = "ended without callgrind's totals: it was killed before it could end";
-        return Err(BenchError::Manifest(format!("{} {reason}", peer.name())));
-    }
-    Ok(sum)
-}
-
-fn read_total(path: &Path) -> Result<u64, BenchError> {
-    let text = fs::read_to_string(path).map_err(BenchError::file(path))?;
-    Ok(text
-        .lines()
-        .rev()
-        .find_map(|line| line.strip_prefix("totals:"))
-        .and_then(|rest| rest.trim().parse().ok())
-        .unwrap_or(0))
-}
-
-/// The record's file; empty if there is none.
-pub fn read(path: &Path) -> Result<Record, BenchError> {
-    match fs::read_to_string(path) {
-        Ok(text) => serde_json::from_str(&text)
-            .map_err(|error| BenchError::Manifest(format!("{}: {error}", path.display()))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Record::default()),
-        Err(error) => Err(BenchError::file(path)(error)),
-    }
-}
-
-/// Takes `seen` into the record.
-pub fn write(path: &Path, profile: &str, seen: &BTreeMap<String, u64>) -> Result<(), BenchError> {
-    let mut record = read(path)?;
-    record
-        .entry(profile.to_owned())
-        .or_default()
-        .extend(seen.clone());
-    let text = serde_json::to_string_pretty(&record)
-        .map_err(|error| BenchError::Manifest(error.to_string()))?;
-    fs::write(path, text + "\n").map_err(BenchError::file(path))
-}
-
-/// What a comparison with the record says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// What needs more than it may, or has no record.
-    pub worse: Vec<String>,
-    /// What needs so much less that the record should follow.
-    pub better: Vec<String>,
-}
-
-/// Compares `seen` with the record of one profile.
-pub fn compare(record: &BTreeMap<String, u64>, seen: &BTreeMap<String, u64>) -> Verdict {
-    let mut verdict = Verdict::default();
-    for (name, count) in seen {
-        let Some(recorded) = record.get(name) else {
-            verdict
-                .worse
-                .push(format!("{name}: {count}, and there is no record of it"));
-            continue;
-        };
-        let change = *count as f64 / *recorded as f64 - 1.0;
-        // In whole numbers: exactly the tolerance is within it.
-        let is_beyond = |difference: u64| difference * 100 > recorded * TOLERANCE_PER_CENT;
-        let line = format!(
-            "{name}: {count} user instructions per request, {:+.1} % on the record of {recorded}",
-            change * 100.0
-        );
-        if is_beyond(count.saturating_sub(*recorded)) {
-            verdict.worse.push(line);
-        } else if is_beyond(recorded.saturating_sub(*count)) {
-            verdict.better.push(line);
-        }
-    }
-    verdict
 }
 
 #[cfg(test)]

@@ -39,11 +39,25 @@ pub mod peers;
 /// What is sent.
 pub mod load;
 
+/// What answers behind the proxies.
+pub mod backend;
+
+/// The part of it that is ours.
+pub mod origin;
+
 /// What is measured under load.
 pub mod scenario;
 
+/// Where it takes place.
+pub mod stage;
+
 /// The middle of a few rounds.
 pub mod statistics;
+
+/// Rounds, and what is made of them.
+pub mod rounds;
+
+mod saturate;
 
 /// The path of a request under load.
 pub mod path;
@@ -62,6 +76,9 @@ pub mod control_plane;
 
 /// User instructions of a request.
 pub mod instructions;
+
+/// System calls of a request.
+pub mod syscalls;
 
 /// Everything that was measured.
 pub mod figures;

@@ -12,15 +12,15 @@ use crate::{
     figures::Figure,
     footprint::{resident_kib, settled_kib},
     hop::Peer,
-    load::{Saturated, h2load, paced, wrk},
-    peers::{nginx::BODY, weft::counted},
-    running::{Core, get},
-    scenario::{Deployment, Scenario, Stage},
+    load::paced,
+    peers::weft::counted,
+    rounds::{Counted, FOREIGN, summed},
+    running::Core,
+    saturate::{answers, saturate},
+    scenario::Scenario,
+    stage::{Deployment, Stage},
     statistics::Summary,
 };
-
-/// What others may use of the machine before a round is repeated.
-pub const FOREIGN: f64 = 0.08;
 
 /// How it is measured.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub struct Effort {
     #[arg(long, default_value_t = 3)]
     pub rounds: usize,
     /// Seconds of a round.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 3)]
     pub seconds: u32,
     /// Connections.
     #[arg(long, default_value_t = 64)]
@@ -38,10 +38,10 @@ pub struct Effort {
     #[arg(long, default_value_t = 2000)]
     pub rate: u32,
     /// A round in which others used the machine is repeated this often, for each peer.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
     pub repeats: usize,
     /// Seconds to wait for a calm machine, over a whole scenario.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 20)]
     pub patience: u64,
     /// Only these peers.
     #[arg(long, value_enum)]
@@ -74,53 +74,6 @@ struct Round {
     latency: Option<paced::Latency>,
 }
 
-/// CPU of what was counted.
-#[derive(Clone, Copy, Debug)]
-pub struct Counted {
-    /// CPU-seconds for 10,000 of them.
-    pub cpu: f64,
-    /// How many per second.
-    pub per_second: f64,
-    /// The share of the machine that others used.
-    pub foreign: f64,
-}
-
-impl Counted {
-    /// `count` of them were had for `spent`.
-    pub fn of(spent: cpu::Spent, count: u64) -> Self {
-        Self {
-            cpu: spent.measured.as_secs_f64() / count.max(1) as f64 * 10_000.0,
-            per_second: count as f64 / spent.elapsed.as_secs_f64(),
-            foreign: spent.foreign,
-        }
-    }
-
-    fn calm(&self) -> bool {
-        self.foreign <= FOREIGN
-    }
-}
-
-/// The rounds of one peer. Where one was calm, those that were not do not count.
-pub fn summed(peer: String, rounds: &[Counted]) -> Figure {
-    let calm = rounds.iter().any(Counted::calm);
-    let counted: Vec<&Counted> = rounds
-        .iter()
-        .filter(|round| !calm || round.calm())
-        .collect();
-    let of = |value: fn(&Counted) -> f64| {
-        Summary::of(&counted.iter().map(|round| value(round)).collect::<Vec<_>>())
-    };
-    Figure {
-        peer,
-        cpu: of(|round| round.cpu),
-        per_second: of(|round| round.per_second),
-        rounds: counted.len(),
-        disturbed: !calm,
-        foreign: of(|round| round.foreign).median,
-        ..Figure::default()
-    }
-}
-
 /// Measures one scenario; figures by the peer's label, in the scenario's order.
 pub fn measure(
     stage: &Stage,
@@ -129,7 +82,8 @@ pub fn measure(
 ) -> Result<Vec<Figure>, BenchError> {
     let mut subjects = Vec::new();
     for peer in scenario.peers() {
-        if !effort.peer.is_empty() && !effort.peer.contains(peer) {
+        let is_asked = effort.peer.is_empty() || effort.peer.contains(peer);
+        if !is_asked || stage.tools.lacks(*peer) {
             continue;
         }
         let deployment = stage.deploy(scenario, *peer, Core::Measured, &|_, command| command)?;
@@ -147,14 +101,14 @@ pub fn measure(
     for subject in &mut subjects {
         subject.idle_kib = subject.deployment.pids().into_iter().map(settled_kib).sum();
         // Connections, buffers and branch predictors are warm before anything counts.
-        saturate(stage, scenario, &subject.deployment, effort, 1)?;
+        saturate(stage, scenario, &subject.deployment, effort.connections, 1)?;
     }
     let mut patience = Duration::from_secs(effort.patience);
     for number in 0..effort.rounds {
         for subject in &mut subjects {
             let mut again = effort.repeats;
             let round = loop {
-                wait_for_calm(stage, &subject.deployment.pids(), &mut patience);
+                wait_for_calm(stage, &subject.deployment, &mut patience);
                 let round = round(stage, scenario, subject, effort)?;
                 if round.counted.calm() || again == 0 {
                     break round;
@@ -185,8 +139,8 @@ pub fn measure(
 }
 
 /// Waits until others leave the machine alone, as long as there is patience left.
-fn wait_for_calm(stage: &Stage, pids: &[u32], patience: &mut Duration) {
-    let known = [stage.known(), pids.to_vec()].concat();
+fn wait_for_calm(stage: &Stage, deployment: &Deployment, patience: &mut Duration) {
+    let known = [stage.known(), deployment.known(), deployment.pids()].concat();
     while !patience.is_zero() {
         let began = Instant::now();
         if cpu::foreign(&known) <= FOREIGN {
@@ -194,52 +148,6 @@ fn wait_for_calm(stage: &Stage, pids: &[u32], patience: &mut Duration) {
         }
         thread::sleep(Duration::from_millis(500));
         *patience = patience.saturating_sub(began.elapsed());
-    }
-}
-
-/// One request says whether the set-up does what is to be measured.
-fn answers(scenario: Scenario, deployment: &Deployment) -> Result<(), BenchError> {
-    if scenario.tls_front() || scenario.http2() {
-        // wrk and h2load count what is not a 200.
-        return Ok(());
-    }
-    // The first request may meet a document that is being loaded.
-    let began = Instant::now();
-    loop {
-        let answer = get(deployment.front, &deployment.host, "/");
-        match answer {
-            Some((200, body)) if body.len() == BODY => return Ok(()),
-            _ if began.elapsed() < Duration::from_secs(20) => {
-                thread::sleep(Duration::from_millis(100));
-            }
-            other => {
-                let status = other.map(|(status, body)| (status, body.len()));
-                let proxy = deployment.proxies.last().or(deployment.proxies.first());
-                let reason = format!("does not give the backend's answer: {status:?}");
-                return Err(match proxy {
-                    Some(proxy) => proxy.error(reason),
-                    None => BenchError::Manifest(reason),
-                });
-            }
-        }
-    }
-}
-
-fn saturate(
-    stage: &Stage,
-    scenario: Scenario,
-    deployment: &Deployment,
-    effort: &Effort,
-    seconds: u32,
-) -> Result<Saturated, BenchError> {
-    let (tools, front, host) = (&stage.tools, deployment.front, &deployment.host);
-    if scenario.http2() {
-        // As many requests under way as with HTTP/1.1, on fewer connections.
-        let connections = (effort.connections / 8).max(1);
-        h2load::send(tools, front, host, connections, 8, seconds)
-    } else {
-        let tls = scenario.tls_front();
-        wrk::send(tools, front, host, tls, effort.connections, seconds)
     }
 }
 
@@ -255,8 +163,10 @@ fn round(
         deployment.metrics.iter().map(of).sum::<u64>()
     };
     let before = handshakes(&subject.deployment);
-    let span = cpu::Span::begin(&pids, &stage.known());
-    let seen = saturate(stage, scenario, &subject.deployment, effort, effort.seconds)?;
+    let known = [stage.known(), subject.deployment.known()].concat();
+    let span = cpu::Span::begin(&pids, &known);
+    let (deployment, seconds) = (&subject.deployment, effort.seconds);
+    let seen = saturate(stage, scenario, deployment, effort.connections, seconds)?;
     let spent = span.end();
     if scenario == Scenario::MtlsPairHttp1 && !subject.deployment.metrics.is_empty() {
         let count = handshakes(&subject.deployment).saturating_sub(before);
@@ -264,15 +174,11 @@ fn round(
     }
     if seen.failed > 0 {
         let reason = format!("{} of {} requests failed", seen.failed, seen.requests);
-        return Err(match subject.deployment.proxies.last() {
-            Some(proxy) => proxy.error(reason),
-            None => BenchError::Manifest(reason),
-        });
+        return Err(subject.deployment.error(reason));
     }
     let resident = pids.iter().map(|pid| resident_kib(*pid)).sum();
     subject.load_kib = subject.load_kib.max(resident);
-    let paced = effort.rate > 0 && !scenario.tls_front() && !scenario.http2();
-    let latency = paced.then(|| {
+    let latency = (effort.rate > 0 && scenario.is_paced()).then(|| {
         let pace = paced::Pace {
             rate: effort.rate,
             connections: 16,

@@ -6,7 +6,7 @@ pub mod envoy;
 /// The floors of ours.
 pub mod floor;
 
-/// haproxy.
+/// haproxy, as a proxy and as the backend that speaks TLS.
 pub mod haproxy;
 
 /// nginx, as a proxy and as the backend.
@@ -21,6 +21,9 @@ use std::{
 };
 
 use crate::BenchError;
+
+/// Bytes of the backend's response body.
+pub const BODY: usize = 1024;
 
 /// Writes a configuration and returns its path.
 fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf, BenchError> {

@@ -72,3 +72,14 @@ pub fn make(folder: &Path) -> Result<Pki, BenchError> {
         anonymous: write("anonymous", false, true)?,
     })
 }
+
+/// Writes both.pem beside tls.crt and tls.key, for programs that want one file.
+pub fn join(folder: &Path) -> Result<(), BenchError> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read_to_string(&path).map_err(BenchError::file(path))
+    };
+    let both = read("tls.crt")? + &read("tls.key")?;
+    let path = folder.join("both.pem");
+    fs::write(&path, both).map_err(BenchError::file(path))
+}

@@ -1,29 +1,32 @@
 //! One of a thousand services changes ten times a second: what it costs the proxy, and what the
 //! requests notice. Against Envoy that reads its routes from a file (RDS).
 
+mod envoy;
+
 use std::{
     fs,
     path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
-
-use serde_json::{Value, json};
 
 use crate::{
     BenchError, cpu,
     figures::Figures,
     footprint::settled_kib,
-    hop::{Hop, Kind},
     load::paced,
     manifests::{self, Size},
-    peers::{envoy, weft},
-    running::{Core, Running, free, get},
-    scenario::Stage,
+    peers::weft::live,
+    running::{Running, get},
+    stage::Stage,
 };
 
 /// Services beside the one that changes.
 const SERVICES: usize = 1000;
+
+/// Who call them.
+const CALLERS: usize = 16;
 
 /// Between two changes.
 const EVERY: Duration = Duration::from_millis(100);
@@ -41,13 +44,12 @@ struct Seen {
 /// Measures both, and keeps what must be shown.
 pub fn measure(stage: &Stage, seconds: u32, figures: &mut Figures) -> Result<(), BenchError> {
     let weft = of_weft(stage, seconds)?;
-    let envoy = of_envoy(stage, seconds)?;
+    let envoy = envoy::measure(stage, seconds)?;
     let mib = |kib: u64| kib as f64 / 1024.0;
     let mut put = |name: &str, value: f64, unit: &str| {
         println!("{name}: {value:.2} {unit}");
         figures.put_value(name, value, unit);
     };
-    put("rss-idle", mib(weft.idle_kib), "MiB");
     put("rss-1000-services", mib(weft.loaded_kib), "MiB");
     let grown = weft.loaded_kib.saturating_sub(weft.idle_kib) as f64;
     put("rss-per-service", grown / SERVICES as f64, "KiB");
@@ -72,20 +74,10 @@ fn of_weft(stage: &Stage, seconds: u32) -> Result<Seen, BenchError> {
     let manifests = room.join("manifests");
     fs::create_dir_all(&manifests).map_err(BenchError::file(&manifests))?;
     manifests::write(size, &manifests)?;
-    let mesh = weft::Live::start(&stage.tools, stage.backend, &room)?;
+    let mesh = live::Live::start(&stage.tools, &stage.backend, &room)?;
     let proxy = &mesh.proxy;
     let idle_kib = settled_kib(proxy.pid());
-    for service in 0..SERVICES {
-        let (name, namespace) = (manifests::name(service), manifests::namespace(service));
-        // Nothing listens behind it: a proxy that knows it answers 503.
-        match get(mesh.front, &format!("{name}.{namespace}"), "/") {
-            Some((503, _)) => {}
-            other => {
-                let status = other.map(|(status, _)| status);
-                return Err(proxy.error(format!("answers {status:?} for a known service")));
-            }
-        }
-    }
+    call_all(&mesh)?;
     let mut seen = Seen {
         idle_kib,
         loaded_kib: settled_kib(proxy.pid()),
@@ -100,6 +92,35 @@ fn of_weft(stage: &Stage, seconds: u32) -> Result<Seen, BenchError> {
     changes(stage, proxy, seconds, &mut change, &applied, &mut seen)?;
     under_load(&mesh.host, mesh.front, seconds, &mut change, &mut seen)?;
     Ok(seen)
+}
+
+/// Calls every service once. Nothing listens behind any: a proxy that knows one answers 503, after
+/// it has tried again.
+fn call_all(mesh: &live::Live) -> Result<(), BenchError> {
+    let next = AtomicUsize::new(0);
+    let strange = || {
+        loop {
+            let service = next.fetch_add(1, Ordering::Relaxed);
+            if service >= SERVICES {
+                return None;
+            }
+            let (name, namespace) = (manifests::name(service), manifests::namespace(service));
+            match get(mesh.front, &format!("{name}.{namespace}"), "/") {
+                Some((503, _)) => {}
+                other => return Some(other.map(|(status, _)| status)),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..CALLERS).map(|_| scope.spawn(strange)).collect();
+        for thread in threads {
+            if let Ok(Some(status)) = thread.join() {
+                let reason = format!("answers {status:?} for a known service");
+                return Err(mesh.proxy.error(reason));
+            }
+        }
+        Ok(())
+    })
 }
 
 /// CPU of the changes, with nothing else to do.
@@ -165,91 +186,6 @@ fn under_load(
             .map_err(|_| BenchError::Manifest("the load panicked".to_owned()))?;
         Ok(())
     })
-}
-
-fn of_envoy(stage: &Stage, seconds: u32) -> Result<Seen, BenchError> {
-    let room = stage.room("reload-envoy")?;
-    let (front, admin) = (free()?, free()?);
-    let hop = Hop {
-        kind: Kind::Http1,
-        listen: front,
-        to: stage.backend.plain,
-        accept: None,
-        connect: None,
-    };
-    let file = room.join("routes.json");
-    put_routes(&file, 0)?;
-    let source = json!({"rds": {"route_config_name": "local", "config_source": {
-        "resource_api_version": "V3",
-        "path_config_source": {"path": file, "watched_directory": {"path": room}},
-    }}});
-    let mut config = envoy::config(&hop, source);
-    config["admin"] = json!({"address": {"socket_address": {
-        "address": admin.ip().to_string(), "port_value": admin.port(),
-    }}});
-    let home = stage.room("reload-envoy-home")?;
-    let command = envoy::with_config(&stage.tools, &config, &home, Core::Measured)?;
-    let proxy = Running::start("envoy", command, home.join("log"))?;
-    proxy.until("does not answer", || {
-        matches!(get(front, "changing", "/"), Some((200, _)))
-    })?;
-    let kib = settled_kib(proxy.pid());
-    let mut seen = Seen {
-        idle_kib: kib,
-        loaded_kib: kib,
-        ..Seen::default()
-    };
-    let applied = || {
-        let text = get(admin, "localhost", "/stats?filter=rds.*config_reload$");
-        let text = text.map(|(_, body)| String::from_utf8_lossy(&body).into_owned());
-        let text = text.unwrap_or_default();
-        let counts = text.lines().filter_map(|line| line.rsplit_once(": "));
-        counts
-            .filter_map(|(_, count)| count.trim().parse::<u64>().ok())
-            .sum()
-    };
-    let mut edition = 0;
-    let mut change = || {
-        edition += 1;
-        put_routes(&file, edition)
-    };
-    changes(stage, &proxy, seconds, &mut change, &applied, &mut seen)?;
-    under_load("changing", front, seconds, &mut change, &mut seen)?;
-    Ok(seen)
-}
-
-/// A thousand virtual hosts as the operator's routes are, one of which tells the edition.
-fn put_routes(file: &Path, edition: u32) -> Result<(), BenchError> {
-    let host = |name: String, edition: u32| {
-        json!({"name": name, "domains": [name], "routes": [
-            {"match": {"prefix": "/", "headers": [{"name": "x-group", "string_match": {"exact": "beta"}}]},
-             "route": {"cluster": "origin"}},
-            {"match": {"prefix": "/"},
-             "route": {"cluster": "origin", "retry_policy": {"retry_on": "connect-failure", "num_retries": 1}},
-             "response_headers_to_add": [{"header": {"key": "x-edition", "value": edition.to_string()}}]},
-        ]})
-    };
-    let mut hosts: Vec<Value> = (0..SERVICES)
-        .map(|service| {
-            host(
-                format!(
-                    "{}.{}",
-                    manifests::name(service),
-                    manifests::namespace(service)
-                ),
-                0,
-            )
-        })
-        .collect();
-    hosts.push(host("changing".to_owned(), edition));
-    let routes = json!({
-        "version_info": edition.to_string(),
-        "resources": [{
-            "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-            "name": "local", "virtual_hosts": hosts,
-        }],
-    });
-    renamed(file, &routes.to_string())
 }
 
 /// Written beside it and moved there.

@@ -6,6 +6,9 @@ pub mod chart;
 /// Text.
 pub mod page;
 
+/// Figures that are one value each.
+mod values;
+
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 
 use crate::{
@@ -16,17 +19,24 @@ use crate::{
 };
 
 /// The columns of a scenario.
-const COLUMNS: [&str; 9] = [
-    "",
-    "CPU-s / 10,000",
-    "÷ weft",
-    "req/s",
-    "p50 µs",
-    "p99 µs",
-    "p99.9 µs",
-    "RSS idle / load MiB",
-    "others' CPU",
-];
+fn columns(measured: &Measured) -> [String; 10] {
+    let unit = match measured.unit.as_str() {
+        "" => "requests",
+        unit => unit,
+    };
+    [
+        String::new(),
+        format!("CPU-s / 10,000 {unit}"),
+        "÷ weft".to_owned(),
+        format!("{unit} / CPU-s"),
+        format!("{unit} / s"),
+        "p50 µs".to_owned(),
+        "p99 µs".to_owned(),
+        "p99.9 µs".to_owned(),
+        "RSS idle / load MiB".to_owned(),
+        "others' CPU".to_owned(),
+    ]
+}
 
 /// The cells of a scenario, a row for each peer.
 fn rows(measured: &Measured) -> Vec<Vec<String>> {
@@ -43,29 +53,27 @@ fn rows(measured: &Measured) -> Vec<Vec<String>> {
 }
 
 fn row(figure: &Figure, weft: Option<f64>) -> Vec<String> {
+    let or_none = |is: bool, text: String| if is { text } else { "–".to_owned() };
     let micros = |summary: &Option<Summary>| {
         summary.map_or_else(
             || "–".to_owned(),
-            |summary| format!("{:.0}", summary.median),
+            |summary| format!("{:.0} ±{:.0} %", summary.median, summary.spread() * 100.0),
         )
     };
     let mib = |kib: u64| kib as f64 / 1024.0;
-    let ratio = match weft {
-        Some(weft) if weft > 0.0 && figure.cpu.median > 0.0 => {
-            format!("{:.2}", figure.cpu.median / weft)
-        }
-        _ => "–".to_owned(),
-    };
+    let cpu = figure.cpu.median;
+    let used = cpu > 0.0;
+    let weft = weft.filter(|weft| *weft > 0.0);
     let spread = figure.cpu.spread() * 100.0;
     let disturbed = if figure.disturbed { " !" } else { "" };
-    let or_none = |is: bool, text: String| if is { text } else { "–".to_owned() };
     vec![
         figure.peer.clone(),
+        or_none(used, format!("{cpu:.3} ±{spread:.0} %")),
         or_none(
-            figure.cpu.median > 0.0,
-            format!("{:.3} ±{spread:.0} %", figure.cpu.median),
+            used && weft.is_some(),
+            format!("{:.2}", cpu / weft.unwrap_or(1.0)),
         ),
-        ratio,
+        or_none(used, format!("{:.0}", 10_000.0 / cpu)),
         or_none(
             figure.per_second.median > 0.0,
             format!("{:.0}", figure.per_second.median),
@@ -85,7 +93,7 @@ fn row(figure: &Figure, weft: Option<f64>) -> Vec<String> {
 pub fn table(measured: &Measured) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING);
-    table.set_header(COLUMNS);
+    table.set_header(columns(measured));
     for row in rows(measured) {
         table.add_row(row);
     }
@@ -146,6 +154,7 @@ fn reach_row(row: &Reach) -> [String; 4] {
 /// Everything of `figures` for a terminal.
 pub fn all(figures: &Figures) -> String {
     let mut parts: Vec<String> = figures.sections().into_iter().map(table).collect();
+    parts.extend(values::sections(figures));
     parts.extend(figures.control_plane.as_ref().map(control_plane));
     parts.push(reaches(&reach::all(figures)));
     parts.join("\n\n")

@@ -34,7 +34,7 @@ impl Core {
         let cores = cores();
         let list = match self {
             _ if cores < 2 => None,
-            Self::Any => None,
+            Self::Any => Some(format!("0-{}", cores - 1)),
             Self::Measured => Some("0".to_owned()),
             Self::Others => Some(format!("1-{}", cores - 1)),
         };
@@ -46,6 +46,25 @@ impl Core {
                 command
             }
         }
+    }
+}
+
+/// Keeps this process, and so the load that it sends itself, off the core where proxies are
+/// measured; and lets it, and what it starts, have as many connections open as the system allows.
+pub(crate) fn leave_the_measured_core() {
+    use nix::{
+        sched::{CpuSet, sched_setaffinity},
+        sys::resource::{Resource, getrlimit, setrlimit},
+        unistd::Pid,
+    };
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+    // The count is kept: afterwards the system would tell the others alone.
+    let cores = cores();
+    let mut set = CpuSet::new();
+    if (1..cores).all(|core| set.set(core).is_ok()) && cores > 1 {
+        let _ = sched_setaffinity(Pid::from_raw(0), &set);
     }
 }
 
@@ -100,7 +119,7 @@ impl Running {
             if began.elapsed() > READY {
                 return Err(self.error(otherwise));
             }
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }
@@ -115,6 +134,18 @@ impl Running {
     /// What it has written.
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Whether it ends by itself within `bound`.
+    pub fn until_ended(&self, bound: Duration) -> bool {
+        let began = Instant::now();
+        while self.process.exited().is_none() {
+            if began.elapsed() > bound {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        true
     }
 
     /// SIGTERM, and SIGKILL after `grace`.

@@ -1,11 +1,12 @@
 //! The programs that are measured and that measure. What is missing is named, with how to get it.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use crate::BenchError;
+use crate::{BenchError, hop::Peer};
 
 /// Where programs are looked for.
 #[derive(Clone, Debug)]
@@ -86,6 +87,42 @@ impl Tools {
         built(&self.release, name)
     }
 
+    /// What the programs that are there say of themselves.
+    pub fn versions(&self) -> BTreeMap<String, String> {
+        let mut seen = BTreeMap::new();
+        for (name, flag) in [
+            ("haproxy", "-v"),
+            ("nginx", "-v"),
+            ("wrk", "-v"),
+            ("h2load", "--version"),
+        ] {
+            if let Ok(program) = self.system(name) {
+                seen.insert(name.to_owned(), version(&program, flag));
+            }
+        }
+        if let Ok(program) = self.envoy() {
+            let said = version(&program, "--version");
+            // Path, commit and version, divided by slashes.
+            let said = said
+                .rsplit_once("version:")
+                .map_or(said.as_str(), |(_, version)| version);
+            seen.insert("envoy".to_owned(), said.trim().to_owned());
+        }
+        if let Ok(program) = self.released("weft-proxy") {
+            seen.insert("weft-proxy".to_owned(), version(&program, "--version"));
+        }
+        seen
+    }
+
+    /// Whether `peer` is one that need not be there, and is not.
+    pub fn lacks(&self, peer: Peer) -> bool {
+        let lacks = peer == Peer::Pingora && self.released("weft-pingora").is_err();
+        if lacks {
+            eprintln!("without Pingora, which could not be built here");
+        }
+        lacks
+    }
+
     /// Any other program of ours.
     pub fn own(&self, name: &str) -> Result<PathBuf, BenchError> {
         built(&self.programs, name)
@@ -104,7 +141,7 @@ fn built(folder: &Path, name: &str) -> Result<PathBuf, BenchError> {
 }
 
 /// The first line of what a program says of itself.
-pub fn version(program: &Path, flag: &str) -> String {
+fn version(program: &Path, flag: &str) -> String {
     let said = Command::new(program).arg(flag).output();
     let text = said
         .map(|out| [out.stdout, out.stderr].concat())

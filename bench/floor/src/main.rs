@@ -2,6 +2,7 @@
 //! policy, no metric, no time-out: a floor to measure against, never something to deploy.
 
 mod http;
+mod http2;
 mod tcp;
 mod tls;
 
@@ -39,6 +40,8 @@ struct Arguments {
 enum Kind {
     /// HTTP/1.1 on hyper, with kept connections on both sides.
     Http,
+    /// HTTP/2 on hyper, one connection to the other side.
+    Http2,
     /// Bytes.
     Tcp,
 }
@@ -118,13 +121,14 @@ fn run(arguments: &Arguments) -> Result<(), FloorError> {
             .map_err(FloorError::Runtime)?;
         let ends = Rc::new(ends);
         let pool = Rc::new(http::Pool::new(ends.clone()));
+        let shared = Rc::new(http2::Shared::new(ends.clone()));
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 _ = ended.recv() => return Ok(()),
             };
             let Ok((stream, _)) = accepted else { continue };
-            let (ends, pool) = (ends.clone(), pool.clone());
+            let (ends, pool, shared) = (ends.clone(), pool.clone(), shared.clone());
             spawn_local(async move {
                 // A connection that fails costs a benchmark its round; it is counted there.
                 let Ok(stream) = ends.accepted(stream).await else {
@@ -132,6 +136,7 @@ fn run(arguments: &Arguments) -> Result<(), FloorError> {
                 };
                 match kind {
                     Kind::Http => http::serve(stream, pool).await,
+                    Kind::Http2 => http2::serve(stream, shared).await,
                     Kind::Tcp => tcp::serve(stream, &ends).await,
                 }
             });

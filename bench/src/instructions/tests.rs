@@ -1,4 +1,10 @@
-use super::*;
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    callgrind::{Counts, counts as read_counts},
+    record::{compare, read, write},
+    *,
+};
 
 fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
     pairs
@@ -43,4 +49,36 @@ fn the_committed_record_has_what_a_check_counts() {
     for (name, _, _) in SUBJECTS.iter().filter(|(name, _, _)| is_weft(name)) {
         assert!(record["demo"].contains_key(*name), "{name} is missing");
     }
+}
+
+#[test]
+fn memory_that_is_asked_for_is_counted_and_what_the_allocator_asks_of_itself_is_not() {
+    let said = "events: Ir
+fn=(1) forward
+10 200
+cfn=(2) _rjem_malloc
+calls=3 10
+12 90
+cfn=(3) memcpy
+calls=7 10
+14 70
+fn=(2)
+5 90
+cfn=(4) _rjem_mallocx
+calls=2 5
+6 10
+fn=(5) answer
+cfn=(2)
+calls=4 10
+9 120
+cfn=(6) realloc'2
+calls=1 10
+9 20
+totals: 610
+";
+    let expected = Counts {
+        instructions: 610,
+        allocations: 8,
+    };
+    assert_eq!(read_counts(said), expected);
 }

@@ -1,22 +1,38 @@
-use std::{net::SocketAddr, process::Command};
+use std::{net::SocketAddr, path::Path, process::Command};
 
-use super::Saturated;
+use super::{Saturated, grpc, messages::Talk};
 use crate::{BenchError, running::Core, tools::Tools};
 
-/// Sends for `seconds` over `connections` with `streams` requests under way on each.
+/// Sends over `talk.connections` with `talk.streams` requests under way on each. `message`: a file
+/// with what a call of gRPC says; without one it is GET.
 pub fn send(
     tools: &Tools,
     address: SocketAddr,
     host: &str,
-    connections: u32,
-    streams: u32,
-    seconds: u32,
+    talk: Talk,
+    message: Option<&Path>,
 ) -> Result<Saturated, BenchError> {
+    let Talk {
+        connections,
+        streams,
+        time,
+    } = talk;
     let mut command: Command = Core::Others.pinned(&tools.system("h2load")?);
     command.args(["-t", "1", "-c", &connections.to_string()]);
-    command.args(["-m", &streams.to_string(), "-D", &seconds.to_string()]);
+    command.args([
+        "-m",
+        &streams.to_string(),
+        "-D",
+        &time.as_secs().to_string(),
+    ]);
     command.arg("-H").arg(format!(":authority: {host}"));
-    command.arg(format!("http://{address}/"));
+    let mut path = "/";
+    if let Some(message) = message {
+        path = grpc::UNARY;
+        command.args(["-H", "content-type: application/grpc", "-H", "te: trailers"]);
+        command.arg("-d").arg(message);
+    }
+    command.arg(format!("http://{address}{path}"));
     let output = command.output().map_err(BenchError::file("h2load"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     read(&text).ok_or_else(|| BenchError::Process {

@@ -65,6 +65,9 @@ pub(crate) fn config(hop: &Hop, routes: Value) -> Value {
                 },
             }],
         });
+        if hop.kind == Kind::WebSocket {
+            manager["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
+        }
         merge(&mut manager, routes);
         json!({"name": "http", "typed_config": manager})
     };
@@ -84,10 +87,12 @@ pub(crate) fn config(hop: &Hop, routes: Value) -> Value {
     }
     let mut cluster = json!({
         "name": "origin", "type": "STATIC", "connect_timeout": "5s",
-        "load_assignment": {"cluster_name": "origin", "endpoints": [{"lb_endpoints": [{
-            "endpoint": {"address": address(hop.to)},
-        }]}]},
-        // The default of 1024 is kept: nothing here has more under way.
+        "lb_policy": if hop.to.len() > 1 { "LEAST_REQUEST" } else { "ROUND_ROBIN" },
+        "load_assignment": {"cluster_name": "origin", "endpoints": [{"lb_endpoints":
+            hop.to.iter().map(|to| json!({"endpoint": {"address": address(*to)}})).collect::<Vec<_>>(),
+        }]},
+        // Of requests the default of 1024 is enough; connections are kept to every endpoint.
+        "circuit_breakers": {"thresholds": [{"max_connections": 8192}]},
     });
     if hop.kind == Kind::Http2 {
         cluster["typed_extension_protocol_options"] = json!({

@@ -3,14 +3,11 @@ use std::{fmt::Write, net::SocketAddr, path::Path, process::Command};
 use crate::{
     BenchError,
     hop::{Hop, Kind},
-    peers::write,
+    peers::{BODY, write},
     pki::NAME,
     running::Core,
     tools::Tools,
 };
-
-/// Bytes of the backend's response body.
-pub const BODY: usize = 1024;
 
 pub(crate) fn command(
     tools: &Tools,
@@ -20,33 +17,28 @@ pub(crate) fn command(
 ) -> Result<Command, BenchError> {
     let body = match hop.kind {
         Kind::Tcp => stream(hop),
-        Kind::Http1 | Kind::Http2 => http(hop),
+        Kind::Http1 | Kind::Http2 | Kind::WebSocket => http(hop),
     };
     start(tools, &body, folder, core)
 }
 
-/// The backend: HTTP/1.1 and HTTP/2 in plaintext at `plain` and `http2`, HTTP/1.1 over TLS at
-/// `tls` with the certificate in `certificates`.
+/// The backend: HTTP/1.1 at `plain`, HTTP/2 with prior knowledge at `http2`, both in plaintext.
 pub(crate) fn backend(
     tools: &Tools,
-    plain: SocketAddr,
+    plain: &[SocketAddr],
     http2: SocketAddr,
-    tls: SocketAddr,
-    certificates: &Path,
     folder: &Path,
 ) -> Result<Command, BenchError> {
     let body = "x".repeat(BODY);
-    let certificates = certificates.display();
+    let listen: String = plain
+        .iter()
+        .map(|plain| format!("    listen {plain} backlog=4096;\n"))
+        .collect();
     let http = format!(
         "http {{
   {COMMON}
   server {{
-    listen {plain} backlog=4096;
-    listen {http2} http2 backlog=4096;
-    listen {tls} ssl backlog=4096;
-    ssl_certificate {certificates}/tls.crt;
-    ssl_certificate_key {certificates}/tls.key;
-    ssl_protocols TLSv1.3;
+{listen}    listen {http2} http2 backlog=4096;
     location / {{ return 200 \"{body}\"; }}
   }}
 }}"
@@ -136,23 +128,30 @@ fn http(hop: &Hop) -> String {
     } else {
         "http"
     };
+    let balance = if hop.to.len() > 1 { "least_conn;" } else { "" };
+    let servers: String = hop.to.iter().map(|to| format!("server {to}; ")).collect();
+    // Kept connections have no Connection header; what becomes something else has.
+    let (upgrade, connection) = match hop.kind {
+        Kind::WebSocket => ("proxy_set_header Upgrade $http_upgrade;", "upgrade"),
+        _ => ("", ""),
+    };
     format!(
         "http {{
   {COMMON}
-  upstream origin {{ server {to}; keepalive 512; keepalive_requests 1000000000; }}
+  upstream origin {{ {balance} {servers} keepalive 2048; keepalive_requests 1000000000; }}
   server {{
     {listen}
     {accept}
     location / {{
       proxy_pass {scheme}://origin;
       proxy_http_version 1.1;
-      proxy_set_header Connection \"\";
+      proxy_set_header Connection \"{connection}\";
+      {upgrade}
       proxy_set_header Host $host;
       {connect}
     }}
   }}
 }}",
-        to = hop.to,
         connect = connect(hop),
     )
 }
@@ -164,17 +163,18 @@ fn stream(hop: &Hop) -> String {
     } else {
         ""
     };
+    let servers: String = hop.to.iter().map(|to| format!("server {to}; ")).collect();
     format!(
         "stream {{
+  upstream origin {{ {servers} }}
   server {{
     {listen}
     {accept}
-    proxy_pass {to};
+    proxy_pass origin;
     {ssl}
     {connect}
   }}
 }}",
-        to = hop.to,
         connect = connect(hop),
     )
 }

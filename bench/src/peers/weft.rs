@@ -1,7 +1,11 @@
 //! Weft, standalone: the operator lowers the manifests once, and the proxies load them as they
 //! would in a cluster.
 
-pub(crate) mod mesh;
+mod gateways;
+mod mesh;
+
+/// Under an operator that goes on.
+pub mod live;
 
 use std::{
     fs,
@@ -13,6 +17,7 @@ use std::{
 
 use crate::{
     BenchError,
+    backend::Backend,
     running::{Core, Running, free, get},
     tools::Tools,
 };
@@ -24,20 +29,9 @@ const POD: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 101, 0, 2));
 /// The host that requests to the callee's side name.
 pub(crate) const CALLEE: &str = "server-http.bench";
 
-/// Where a caller's identity is below the folder that [`prepare`] was given.
-pub(crate) fn caller(folder: &Path) -> PathBuf {
-    folder.join("out/identities").join(NAMESPACE).join("client")
-}
-
-/// Where the backend listens.
-#[derive(Clone, Copy, Debug)]
-pub struct Backend {
-    /// HTTP/1.1, and bytes.
-    pub plain: SocketAddr,
-    /// HTTP/2 with prior knowledge.
-    pub http2: SocketAddr,
-    /// HTTP/1.1 over TLS.
-    pub tls: SocketAddr,
+/// Where an account's identity is below the folder that [`prepare`] was given.
+pub(crate) fn identity(folder: &Path, account: &str) -> PathBuf {
+    folder.join("out/identities").join(NAMESPACE).join(account)
 }
 
 /// Which proxies there are.
@@ -53,9 +47,11 @@ pub enum Sides {
     BareGateway,
     /// A gateway with routes, policies, retries, outlier detection, metrics and access log.
     FullGateway,
+    /// A gateway that ends TLS.
+    TlsGateway,
 }
 
-/// What is spoken.
+/// Which service is called, and so what is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spoken {
     /// HTTP/1.1.
@@ -64,6 +60,34 @@ pub enum Spoken {
     Http2,
     /// Bytes.
     Tcp,
+    /// gRPC.
+    Grpc,
+    /// WebSocket.
+    WebSocket,
+    /// Bytes without end.
+    Bulk,
+    /// HTTP/1.1 with an application that ends the mesh's TLS itself.
+    Tls,
+    /// HTTP/1.1 with many endpoints.
+    Many,
+}
+
+impl Spoken {
+    /// In the order of the services' ports.
+    const ALL: [Self; 8] = [
+        Self::Http1,
+        Self::Http2,
+        Self::Tcp,
+        Self::Grpc,
+        Self::WebSocket,
+        Self::Bulk,
+        Self::Tls,
+        Self::Many,
+    ];
+
+    fn is_bytes(self) -> bool {
+        matches!(self, Self::Tcp | Self::Bulk)
+    }
 }
 
 /// A program that a proxy runs under, such as valgrind with its arguments.
@@ -78,79 +102,75 @@ pub struct Prepared {
     pub front: SocketAddr,
     /// The host they name.
     pub host: String,
+    /// Where the called pod listens.
+    pub pod: SocketAddr,
 }
 
-/// Lowers the manifests into `folder` and says how the proxies are started.
+/// Lowers the manifests into `folder` and says how the proxies are started. `certificate`: what a
+/// gateway shows.
 pub fn prepare(
     tools: &Tools,
-    backend: Backend,
+    backend: &Backend,
     sides: Sides,
     spoken: Spoken,
     folder: &Path,
     core: Core,
+    certificate: &Path,
 ) -> Result<Prepared, BenchError> {
-    let port = || free().map(|address| SocketAddr::new(POD, address.port()));
-    let mesh = Mesh {
-        backend: backend.plain,
-        backend_http2: backend.http2,
-        http: port()?,
-        http2: port()?,
-        tcp: port()?,
-        permissive: sides == Sides::Inbound,
-    };
+    let mesh = Mesh::of(backend, sides == Sides::Inbound)?;
     let out = lower(tools, &mesh.manifests(), folder)?;
     let front = free()?;
-    let (suffix, port, own, app) = match spoken {
-        Spoken::Http1 => ("http", 80, mesh.http, backend.plain),
-        Spoken::Http2 => ("h2", 81, mesh.http2, backend.http2),
-        Spoken::Tcp => ("tcp", 82, mesh.tcp, backend.plain),
+    let called = mesh.port(spoken)?;
+    let side = match sides {
+        Sides::Pair | Sides::Inbound => "server",
+        _ => "origin",
     };
-    let service = if sides == Sides::Pair {
-        format!("server-{suffix}")
-    } else {
-        format!("origin-{suffix}")
-    };
+    let service = format!("{side}-{}", called.name);
     let mut prepared = Prepared {
         proxies: Vec::new(),
         front,
-        host: format!("{service}.{NAMESPACE}:{port}"),
+        host: format!("{service}.{NAMESPACE}:{}", called.port),
+        pod: called.pod,
     };
     let proxy = |account: &'static str, log: &str| proxy(tools, &out, folder, account, log, core);
     if matches!(sides, Sides::Pair | Sides::Inbound) {
         let (mut command, ready) = proxy("server", "off")?;
         command.args(["--pod", "server-1", "--labels", "app=server"]);
-        command.args(["--inbound-bind", &format!("{own}={app}")]);
+        let app = called.backend.first().copied().unwrap_or(backend.plain);
+        command.args(["--inbound-bind", &format!("{}={app}", called.pod)]);
         prepared.proxies.push(("server", command, ready));
     }
     match sides {
         Sides::Inbound => {
-            prepared.front = own;
-            prepared.host = format!("server-{suffix}.{NAMESPACE}");
+            prepared.front = called.pod;
+            prepared.host = format!("{service}.{NAMESPACE}");
         }
         Sides::Pair | Sides::Outbound => {
             let (mut command, ready) = proxy("client", "off")?;
             command.args(["--pod", "client-1"]);
-            if spoken == Spoken::Tcp {
-                let bind = format!("{front}={NAMESPACE}/{service}:{port}");
+            if spoken.is_bytes() {
+                let bind = format!("{front}={NAMESPACE}/{service}:{}", called.port);
                 command.args(["--outbound-bind", &bind]);
             } else {
                 command.args(["--outbound", &front.to_string()]);
             }
             prepared.proxies.push(("client", command, ready));
         }
-        Sides::BareGateway | Sides::FullGateway => {
-            let full = sides == Sides::FullGateway;
-            let access = folder.join("access.log");
-            let log = if full {
-                access.to_string_lossy()
-            } else {
-                "off".into()
+        Sides::BareGateway | Sides::FullGateway | Sides::TlsGateway => {
+            let access = folder.join("access.log").to_string_lossy().into_owned();
+            let (name, log) = match sides {
+                Sides::FullGateway => ("full", access.as_str()),
+                Sides::TlsGateway => ("tls", "off"),
+                _ => ("bare", "off"),
             };
-            let name = if full { "full" } else { "bare" };
-            let (mut command, ready) = proxy("gateway", &log)?;
+            let (mut command, ready) = proxy("gateway", log)?;
             command.args(["--pod", "gateway-1"]);
             command.args(["--gateway", &format!("{NAMESPACE}/{name}")]);
-            command.args(["--gateway-bind", &format!("{front}=http")]);
+            command.args(["--gateway-bind", &format!("{front}=main")]);
+            if sides == Sides::TlsGateway {
+                let certificate = format!("main={}", certificate.display());
+                command.args(["--gateway-certificate", &certificate]);
+            }
             prepared.proxies.push(("gateway", command, ready));
         }
     }
@@ -222,83 +242,6 @@ pub(crate) fn proxy(
     command.arg("--identity-dir").arg(identity);
     command.arg("--state-dir").arg(state);
     Ok((command, metrics))
-}
-
-/// A caller's proxy under an operator that goes on.
-#[derive(Debug)]
-pub struct Live {
-    /// The proxy.
-    pub proxy: Running,
-    /// Where requests go.
-    pub front: SocketAddr,
-    /// The service that changes.
-    pub host: String,
-    metrics: SocketAddr,
-    route: PathBuf,
-    _operator: Running,
-}
-
-impl Live {
-    /// Adds the benchmark's own mesh to the manifests in `folder` and starts both on them.
-    pub fn start(tools: &Tools, backend: Backend, folder: &Path) -> Result<Self, BenchError> {
-        // Not the backend's address: what lies there would be taken for the pod.
-        let any = SocketAddr::new(POD, free()?.port());
-        let mesh = Mesh {
-            backend: backend.plain,
-            backend_http2: backend.http2,
-            http: any,
-            http2: any,
-            tcp: any,
-            permissive: true,
-        };
-        let manifests = folder.join("manifests");
-        let file = manifests.join("mesh.yaml");
-        fs::write(&file, mesh.manifests()).map_err(BenchError::file(&file))?;
-        let out = folder.join("out");
-        let mut command = Core::Others.pinned(&tools.own("weft-operator")?);
-        command.arg("standalone").arg("--manifests").arg(&manifests);
-        command.arg("--out").arg(&out);
-        let operator = Running::start("weft-operator", command, folder.join("operator.log"))?;
-        operator.until("was not ready", || {
-            operator
-                .output()
-                .lines()
-                .any(|line| line.starts_with("ready "))
-        })?;
-        let (mut command, metrics) = proxy(tools, &out, folder, "client", "off", Core::Measured)?;
-        let front = free()?;
-        command.args(["--pod", "client-1", "--outbound", &front.to_string()]);
-        let proxy = Running::start("weft-proxy", command, folder.join("proxy.log"))?;
-        proxy.until("is not ready", || {
-            matches!(get(metrics, "localhost", "/ready"), Some((200, _)))
-        })?;
-        let live = Self {
-            proxy,
-            front,
-            host: format!("changing.{NAMESPACE}:80"),
-            metrics,
-            route: manifests.join("changing.yaml"),
-            _operator: operator,
-        };
-        let service = mesh::changing(backend.plain);
-        let path = manifests.join("changing-service.yaml");
-        fs::write(&path, service).map_err(BenchError::file(&path))?;
-        live.change(0)?;
-        live.proxy.until("does not know the changing service", || {
-            matches!(get(live.front, &live.host, "/"), Some((200, _)))
-        })?;
-        Ok(live)
-    }
-
-    /// Gives the route of the changing service another response header.
-    pub fn change(&self, edition: u32) -> Result<(), BenchError> {
-        crate::reload::renamed(&self.route, &mesh::changing_route(edition))
-    }
-
-    /// The sum of a metric's series that have `label`.
-    pub fn counted(&self, metric: &str, label: &str) -> u64 {
-        counted(self.metrics, metric, label)
-    }
 }
 
 /// The sum of a metric's series that have `label`, at a proxy's metrics address.

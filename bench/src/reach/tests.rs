@@ -33,7 +33,11 @@ fn a_ratio_beyond_its_reach_falls_short_and_one_within_holds() {
         figure("envoy", 1.07, 3000.0),
         figure("no proxy", 0.0, 300.0),
     ];
-    figures.put(Scenario::MtlsPairHttp1.section(), measured.to_vec());
+    figures.put(
+        Scenario::MtlsPairHttp1.section(),
+        "requests",
+        measured.to_vec(),
+    );
     let haproxy = row(&figures, "mtls-pair-http1: CPU of weft ÷ haproxy");
     assert!(!haproxy.holds(), "{haproxy:?}");
     let envoy = row(&figures, "mtls-pair-http1: CPU of weft ÷ envoy");

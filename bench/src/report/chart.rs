@@ -13,7 +13,7 @@ const LONGEST: f64 = 480.0;
 
 /// The chart, light and dark.
 pub fn svg(figures: &Figures) -> String {
-    let groups: Vec<(&str, Vec<&Figure>)> = figures
+    let groups: Vec<(String, Vec<&Figure>)> = figures
         .sections()
         .into_iter()
         .filter_map(|measured| {
@@ -22,7 +22,11 @@ pub fn svg(figures: &Figures) -> String {
                 .iter()
                 .filter(|figure| figure.cpu.median > 0.0)
                 .collect();
-            (!bars.is_empty()).then_some((measured.title.as_str(), bars))
+            let title = match measured.unit.as_str() {
+                "" | "requests" => measured.title.clone(),
+                unit => format!("{}: 10,000 {unit}", measured.title),
+            };
+            (!bars.is_empty()).then_some((title, bars))
         })
         .collect();
     let mut body = String::new();

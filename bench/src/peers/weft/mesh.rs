@@ -1,35 +1,73 @@
-//! The mesh of a measurement: a caller, a service with a proxy, the same backend without one, and
-//! two gateways: one with nothing on, one with everything.
+//! The mesh of a measurement: a caller, services with a proxy, the same backends without one.
 
 use std::{fmt::Write, net::SocketAddr};
+
+use super::{POD, Spoken, gateways::gateways};
+use crate::{BenchError, backend::Backend, running::free};
 
 /// The namespace of everything here.
 pub(crate) const NAMESPACE: &str = "bench";
 
-/// Routes of the gateway that has everything on.
-const ROUTES: usize = 100;
+/// A port of the services here: of `server-NAME`, which has a proxy, and of `origin-NAME`, which
+/// has none.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    /// What both names end in.
+    pub(crate) name: &'static str,
+    /// The services' port.
+    pub(crate) port: u16,
+    /// Its appProtocol.
+    protocol: &'static str,
+    /// Where the pod's proxy listens.
+    pub(crate) pod: SocketAddr,
+    /// The backend's addresses.
+    pub(crate) backend: Vec<SocketAddr>,
+}
 
-/// Its AuthPolicies.
-const POLICIES: usize = 10;
-
-/// Where things listen. The pod's own ports are those of its proxy.
-#[derive(Clone, Copy, Debug)]
+/// All of them, and how they are called.
+#[derive(Clone, Debug)]
 pub(crate) struct Mesh {
-    /// The backend's HTTP/1.1 address.
-    pub(crate) backend: SocketAddr,
-    /// Its HTTP/2 address.
-    pub(crate) backend_http2: SocketAddr,
-    /// The pod's proxy: HTTP/1.1.
-    pub(crate) http: SocketAddr,
-    /// The pod's proxy: HTTP/2.
-    pub(crate) http2: SocketAddr,
-    /// The pod's proxy: bytes.
-    pub(crate) tcp: SocketAddr,
+    /// In the order of [`Spoken`].
+    ports: Vec<Port>,
     /// Whether plaintext is taken too.
-    pub(crate) permissive: bool,
+    permissive: bool,
 }
 
 impl Mesh {
+    /// Services before `backend`, with ports of the pod's that nothing listens on now.
+    pub(crate) fn of(backend: &Backend, permissive: bool) -> Result<Self, BenchError> {
+        let ports = Spoken::ALL.iter().zip(80..).map(|(spoken, port)| {
+            let (name, protocol, backend) = match spoken {
+                Spoken::Http1 => ("http", "http", vec![backend.plain]),
+                Spoken::Http2 => ("h2", "kubernetes.io/h2c", vec![backend.http2]),
+                Spoken::Tcp => ("tcp", "tcp", vec![backend.plain]),
+                Spoken::Grpc => ("grpc", "grpc", vec![backend.grpc]),
+                Spoken::WebSocket => ("ws", "kubernetes.io/ws", vec![backend.websocket]),
+                Spoken::Bulk => ("bulk", "tcp", vec![backend.bulk]),
+                Spoken::Tls => ("tls", "http", vec![backend.plain]),
+                Spoken::Many => ("many", "http", backend.many()),
+            };
+            Ok(Port {
+                name,
+                port,
+                protocol,
+                pod: SocketAddr::new(POD, free()?.port()),
+                backend,
+            })
+        });
+        Ok(Self {
+            ports: ports.collect::<Result<_, BenchError>>()?,
+            permissive,
+        })
+    }
+
+    /// The port that is called to speak that.
+    pub(crate) fn port(&self, spoken: Spoken) -> Result<&Port, BenchError> {
+        let at = Spoken::ALL.iter().position(|other| *other == spoken);
+        at.and_then(|at| self.ports.get(at))
+            .ok_or_else(|| BenchError::Manifest(format!("no service speaks {spoken:?}")))
+    }
+
     /// All of it as YAML.
     pub(crate) fn manifests(&self) -> String {
         let mode = if self.permissive {
@@ -72,83 +110,81 @@ metadata:
 spec:
   serviceAccountName: server
   containers: [{{name: app, image: app}}]
-status: {{phase: Running, podIP: {}}}
-",
-            self.http.ip()
+status: {{phase: Running, podIP: {POD}}}
+"
         );
         let pod = format!("targetRef: {{kind: Pod, namespace: {NAMESPACE}, name: server-1}}");
-        let ports = [
-            ("http", 80, "http", self.http, self.backend),
-            (
-                "h2",
-                81,
-                "kubernetes.io/h2c",
-                self.http2,
-                self.backend_http2,
-            ),
-            ("tcp", 82, "tcp", self.tcp, self.backend),
-        ];
-        for (name, port, protocol, inbound, backend) in ports {
-            service(
-                &mut yaml,
-                &format!("server-{name}"),
-                port,
-                protocol,
-                inbound,
-                Some(&pod),
-            );
-            service(
-                &mut yaml,
-                &format!("origin-{name}"),
-                port,
-                protocol,
-                backend,
-                None,
-            );
+        for port in &self.ports {
+            let (number, protocol) = (port.port, port.protocol);
+            for (side, addresses, pod) in [
+                ("server", &vec![port.pod], Some(pod.as_str())),
+                ("origin", &port.backend, None),
+            ] {
+                let name = format!("{side}-{}", port.name);
+                service(&mut yaml, &name, number, protocol, addresses, pod);
+                if protocol != "tcp" {
+                    // A stream has no time within which it ends.
+                    let is_bounded = matches!(port.name, "http" | "h2" | "many" | "tls");
+                    yaml += &route(&name, number, is_bounded);
+                }
+            }
         }
-        for name in ["server-http", "origin-http"] {
-            let _ = write!(yaml, "{}", route(name, 80));
-        }
-        let _ = write!(
-            yaml,
+        yaml += &self.policies();
+        yaml += &gateways();
+        yaml
+    }
+
+    /// Who may call the pod.
+    fn policies(&self) -> String {
+        let is_bytes = |port: &&Port| port.protocol == "tcp";
+        let list = |ports: Vec<&Port>, text: fn(&Port) -> String| {
+            let texts: Vec<String> = ports.into_iter().map(text).collect();
+            texts.join(", ")
+        };
+        let targets = list(self.ports.iter().collect(), |port| {
+            format!("{{kind: Service, name: server-{}}}", port.name)
+        });
+        let number = |port: &Port| port.pod.port().to_string();
+        let bytes = list(self.ports.iter().filter(is_bytes).collect(), number);
+        let requests = list(
+            self.ports.iter().filter(|port| !is_bytes(port)).collect(),
+            number,
+        );
+        format!(
             "---
 apiVersion: weft.dev/v1alpha1
 kind: AuthPolicy
 metadata: {{name: callers, namespace: {NAMESPACE}}}
 spec:
-  targetRefs: [{{kind: Service, name: server-http}}]
+  targetRefs: [{targets}]
   action: Allow
   rules:
   - name: anyone
     to: [{{methods: [GET, HEAD, POST], paths: [/*]}}]
   - name: bytes
-    to: [{{ports: [{}]}}]
+    to: [{{ports: [{bytes}]}}]
 ---
 apiVersion: weft.dev/v1alpha1
 kind: AuthPolicy
 metadata: {{name: internals, namespace: {NAMESPACE}}}
 spec:
-  targetRefs: [{{kind: Service, name: server-http}}]
+  targetRefs: [{targets}]
   action: Deny
   rules:
   - name: internal
-    to: [{{paths: [/internal/*], ports: [{}, {}]}}]
-",
-            self.tcp.port(),
-            self.http.port(),
-            self.http2.port(),
-        );
-        yaml += &gateways();
-        yaml
+    to: [{{paths: [/internal/*], ports: [{requests}]}}]
+"
+        )
     }
 }
 
+/// `pod`: the targetRef of every endpoint.
 fn service(
     yaml: &mut String,
     name: &str,
     port: u16,
     protocol: &str,
-    endpoint: SocketAddr,
+    endpoints: &[SocketAddr],
     pod: Option<&str>,
 ) {
     let selector = if pod.is_some() {
@@ -157,6 +193,7 @@ fn service(
         ""
     };
     let target = pod.map(|pod| format!(", {pod}")).unwrap_or_default();
+    let target_port = endpoints.first().map_or(0, SocketAddr::port);
     let _ = write!(
         yaml,
         "---
@@ -175,16 +212,25 @@ metadata:
 addressType: IPv4
 ports: [{{name: main, port: {target_port}, protocol: TCP}}]
 endpoints:
-- {{addresses: [{ip}], conditions: {{ready: true}}{target}}}
-",
-        target_port = endpoint.port(),
-        ip = endpoint.ip(),
+"
     );
+    for endpoint in endpoints {
+        let _ = writeln!(
+            yaml,
+            "- {{addresses: [{}], conditions: {{ready: true}}{target}}}",
+            endpoint.ip()
+        );
+    }
 }
 
-/// A route as people have them: a header decides, a path decides, and the rest; with time-out
-/// and retries.
-fn route(service: &str, port: u16) -> String {
+/// A route as people have them: a header decides, a path decides, and the rest; with retries and,
+/// if it `is_bounded`, a time-out.
+fn route(service: &str, port: u16, is_bounded: bool) -> String {
+    let timeouts = if is_bounded {
+        "\n    timeouts: {request: 30s}"
+    } else {
+        ""
+    };
     format!(
         "---
 apiVersion: weft.dev/v1alpha1
@@ -199,109 +245,17 @@ spec:
   - name: old
     matches: [{{path: {{type: Prefix, value: /old}}}}]
     redirect: {{statusCode: 301, path: {{type: ReplaceFull, value: /}}}}
-  - name: rest
-    timeouts: {{request: 30s}}
+  - name: rest{timeouts}
     retry: {{attempts: 2, retryOn: [connect-failure, reset-before-response, \"503\"]}}
     backendRefs: [{{name: {service}, port: {port}}}]
 "
     )
 }
 
-fn gateways() -> String {
-    let mut yaml = String::new();
-    for name in ["bare", "full"] {
-        let _ = write!(
-            yaml,
-            "---
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: {name}, namespace: {NAMESPACE}}}
-spec:
-  gatewayClassName: weft
-  listeners: [{{name: http, port: 8080, protocol: HTTP}}]
-"
-        );
-    }
-    let parent = |name: &str| {
-        format!(
-            "[{{group: gateway.networking.k8s.io, kind: Gateway, name: {name}, sectionName: http}}]"
-        )
-    };
-    let _ = write!(
-        yaml,
-        "---
-apiVersion: weft.dev/v1alpha1
-kind: VirtualRoute
-metadata: {{name: bare, namespace: {NAMESPACE}}}
-spec:
-  parentRefs: {}
-  http:
-  - name: all
-    backendRefs: [{{name: origin-http, port: 80}}]
-",
-        parent("bare")
-    );
-    for number in 0..ROUTES {
-        // The request of the measurement, to /, is the last one's: it has the least specific match.
-        let path = if number + 1 == ROUTES {
-            "/".to_owned()
-        } else {
-            format!("/team-{number}/api")
-        };
-        let _ = write!(
-            yaml,
-            "---
-apiVersion: weft.dev/v1alpha1
-kind: VirtualRoute
-metadata: {{name: full-{number:03}, namespace: {NAMESPACE}}}
-spec:
-  parentRefs: {}
-  http:
-  - name: canary
-    matches:
-    - path: {{type: Prefix, value: {path}}}
-      headers: [{{name: x-canary, type: Exact, value: \"yes\"}}]
-    backendRefs: [{{name: origin-http, port: 80}}]
-  - name: main
-    matches: [{{path: {{type: Prefix, value: {path}}}}}]
-    timeouts: {{request: 30s}}
-    retry: {{attempts: 2, retryOn: [connect-failure, reset-before-response, \"503\"]}}
-    responseHeaders: {{set: {{x-served-by: bench}}}}
-    backendRefs: [{{name: origin-http, port: 80}}]
-",
-            parent("full")
-        );
-    }
-    for number in 0..POLICIES {
-        let (action, path) = if number == 0 {
-            ("Allow", "/*".to_owned())
-        } else {
-            ("Deny", format!("/team-{number}/internal/*"))
-        };
-        let _ = write!(
-            yaml,
-            "---
-apiVersion: weft.dev/v1alpha1
-kind: AuthPolicy
-metadata: {{name: full-{number}, namespace: {NAMESPACE}}}
-spec:
-  targetRefs: [{{kind: Gateway, name: full}}]
-  action: {action}
-  rules:
-  - name: methods
-    to: [{{methods: [GET, HEAD], paths: [\"{path}\"]}}]
-  - name: others
-    to: [{{methods: [DELETE], paths: [\"/admin-{number}/*\"]}}]
-"
-        );
-    }
-    yaml
-}
-
 /// The service that changes.
 pub(crate) fn changing(backend: SocketAddr) -> String {
     let mut yaml = String::new();
-    service(&mut yaml, "changing", 80, "http", backend, None);
+    service(&mut yaml, "changing", 80, "http", &[backend], None);
     yaml
 }
 
