@@ -134,47 +134,43 @@ status: {{phase: Running, podIP: {POD}}}
         yaml
     }
 
-    /// Who may call the pod.
+    /// Who may call the pod: a policy that looks at requests, and one of bytes, of which there is
+    /// nothing to look at.
     fn policies(&self) -> String {
-        let is_bytes = |port: &&Port| port.protocol == "tcp";
-        let list = |ports: Vec<&Port>, text: fn(&Port) -> String| {
-            let texts: Vec<String> = ports.into_iter().map(text).collect();
-            texts.join(", ")
+        let (bytes, requests): (Vec<&Port>, Vec<&Port>) =
+            self.ports.iter().partition(|port| port.protocol == "tcp");
+        let targets = |ports: &[&Port]| {
+            let target = |port: &&Port| format!("{{kind: Service, name: server-{}}}", port.name);
+            ports.iter().map(target).collect::<Vec<_>>().join(", ")
         };
-        let targets = list(self.ports.iter().collect(), |port| {
-            format!("{{kind: Service, name: server-{}}}", port.name)
-        });
-        let number = |port: &Port| port.pod.port().to_string();
-        let bytes = list(self.ports.iter().filter(is_bytes).collect(), number);
-        let requests = list(
-            self.ports.iter().filter(|port| !is_bytes(port)).collect(),
-            number,
-        );
-        format!(
-            "---
+        let numbers = |ports: &[&Port]| {
+            let number = |port: &&Port| port.pod.port().to_string();
+            ports.iter().map(number).collect::<Vec<_>>().join(", ")
+        };
+        let policy = |name: &str, ports: &[&Port], action: &str, to: String| {
+            format!(
+                "---
 apiVersion: weft.dev/v1alpha1
 kind: AuthPolicy
-metadata: {{name: callers, namespace: {NAMESPACE}}}
+metadata: {{name: {name}, namespace: {NAMESPACE}}}
 spec:
-  targetRefs: [{targets}]
-  action: Allow
-  rules:
-  - name: anyone
-    to: [{{methods: [GET, HEAD, POST], paths: [/*]}}]
-  - name: bytes
-    to: [{{ports: [{bytes}]}}]
----
-apiVersion: weft.dev/v1alpha1
-kind: AuthPolicy
-metadata: {{name: internals, namespace: {NAMESPACE}}}
-spec:
-  targetRefs: [{targets}]
-  action: Deny
-  rules:
-  - name: internal
-    to: [{{paths: [/internal/*], ports: [{requests}]}}]
-"
-        )
+  targetRefs: [{}]
+  action: {action}
+  rules: [{{name: all, to: [{{{to}}}]}}]
+",
+                targets(ports)
+            )
+        };
+        let methods = "methods: [GET, HEAD, POST], paths: [/*]".to_owned();
+        let internal = format!("paths: [/internal/*], ports: [{}]", numbers(&requests));
+        policy("callers", &requests, "Allow", methods)
+            + &policy("internals", &requests, "Deny", internal)
+            + &policy(
+                "bytes",
+                &bytes,
+                "Allow",
+                format!("ports: [{}]", numbers(&bytes)),
+            )
     }
 }
 
