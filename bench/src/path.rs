@@ -12,7 +12,7 @@ use crate::{
     figures::Figure,
     footprint::{resident_kib, settled_kib},
     hop::Peer,
-    load::paced,
+    load::{Saturated, paced},
     peers::weft::counted,
     rounds::{Counted, FOREIGN, summed},
     running::Core,
@@ -101,7 +101,8 @@ pub fn measure(
     for subject in &mut subjects {
         subject.idle_kib = subject.deployment.pids().into_iter().map(settled_kib).sum();
         // Connections, buffers and branch predictors are warm before anything counts.
-        saturate(stage, scenario, &subject.deployment, effort.connections, 1)?;
+        let warm = saturate(stage, scenario, &subject.deployment, effort.connections, 1)?;
+        all_well(&warm, &subject.deployment)?;
     }
     let mut patience = Duration::from_secs(effort.patience);
     for number in 0..effort.rounds {
@@ -151,6 +152,15 @@ fn wait_for_calm(stage: &Stage, deployment: &Deployment, patience: &mut Duration
     }
 }
 
+/// A round in which something fails has no figure.
+fn all_well(seen: &Saturated, deployment: &Deployment) -> Result<(), BenchError> {
+    if seen.failed == 0 {
+        return Ok(());
+    }
+    let reason = format!("{} failed of {} that were sent", seen.failed, seen.requests);
+    Err(deployment.error(reason))
+}
+
 fn round(
     stage: &Stage,
     scenario: Scenario,
@@ -172,10 +182,7 @@ fn round(
         let count = handshakes(&subject.deployment).saturating_sub(before);
         subject.handshakes = Some(count as f64 / seen.requests as f64);
     }
-    if seen.failed > 0 {
-        let reason = format!("{} of {} requests failed", seen.failed, seen.requests);
-        return Err(subject.deployment.error(reason));
-    }
+    all_well(&seen, &subject.deployment)?;
     let resident = pids.iter().map(|pid| resident_kib(*pid)).sum();
     subject.load_kib = subject.load_kib.max(resident);
     let latency = (effort.rate > 0 && scenario.is_paced()).then(|| {
