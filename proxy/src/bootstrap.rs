@@ -131,7 +131,8 @@ pub struct Bootstrap {
     #[arg(long, env = "WEFT_ADMIN", value_parser = parse_loopback)]
     pub admin: Option<SocketAddr>,
     /// How long a client may take to say what it speaks, and each request's head once it has
-    /// begun: what a connection that sends nothing useful can cost.
+    /// begun: what a connection that sends nothing useful can cost. The pod's own application may
+    /// take ten minutes to its first byte.
     #[arg(long, env = "WEFT_HEADER_TIMEOUT", default_value = "10s", value_parser = parse_duration)]
     pub header_timeout: Duration,
     /// How long open connections may go on after SIGTERM.

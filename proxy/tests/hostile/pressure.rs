@@ -130,6 +130,25 @@ async fn an_idle_connection_is_no_slow_head() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_applications_own_connection_may_wait_with_its_first_request() {
+    let site = &Site::open(Vec::new()).await;
+    let doors = [Door::OutboundHost, Door::OutboundService];
+    futures::future::join_all(doors.map(|door| async move {
+        let mut connection = site.connect(door).await;
+        let mut answer = [0; 12];
+        let early = timeout(HEADER_TIMEOUT * 3 / 2, connection.read(&mut answer)).await;
+        assert!(early.is_err(), "{door:?}: {early:?}");
+        let request = wire::get(Site::host(door), "/public/x");
+        connection.write_all(&request).await.unwrap();
+        connection.flush().await.unwrap();
+        let read = timeout(BOUND, connection.read_exact(&mut answer)).await;
+        read.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200", "{door:?}");
+    }))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_silent_connections_at_each_listener_keep_no_one_out() {
     let site = &Site::open(Vec::new()).await;
     let mut held = Vec::new();

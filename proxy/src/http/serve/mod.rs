@@ -1,13 +1,22 @@
 //! A connection, from its first byte to its drain.
 
-use std::{io, rc::Rc};
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Poll, ready},
+};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncReadExt;
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    time::timeout,
+};
 
 use super::context::Context;
 use crate::{
-    connection::{ConnectionInfo, Stream},
+    connection::{ConnectionInfo, Direction, Stream, with_scratch},
     worker::Worker,
 };
 
@@ -41,9 +50,8 @@ pub async fn serve(
     let (is_http2, prefix) = if version == Version::Http1 {
         (false, Bytes::new())
     } else {
-        let within = worker.bootstrap.header_timeout;
-        match tokio::time::timeout(within, detect(&mut stream)).await {
-            Ok(Ok((http2, prefix))) if http2 || version == Version::Auto => (http2, prefix),
+        match detect(&worker, connection.direction, &mut stream).await {
+            Some((http2, prefix)) if http2 || version == Version::Auto => (http2, prefix),
             // Nobody to answer: the peer is gone, never said a word, or does not speak the
             // HTTP/2 that its ALPN promised.
             _ => return,
@@ -61,18 +69,53 @@ pub async fn serve(
 }
 
 /// Reads until it is clear whether this is HTTP/2's preface.
-async fn detect(stream: &mut Stream) -> io::Result<(bool, Bytes)> {
-    let mut read = BytesMut::with_capacity(1024);
-    loop {
-        if stream.read_buf(&mut read).await? == 0 {
-            return Ok((false, read.freeze()));
+///
+/// The local application may wait with its first byte: clients hold connections ready that have
+/// carried nothing yet, and would send a request just as one of them is closed. Of anybody else,
+/// silence is no more than a cost.
+async fn detect(
+    worker: &Worker,
+    direction: Direction,
+    stream: &mut Stream,
+) -> Option<(bool, Bytes)> {
+    let within = worker.bootstrap.header_timeout;
+    let mut read = BytesMut::new();
+    let first = fill(stream, &mut read);
+    let open = if direction == Direction::Outbound {
+        tokio::select! {
+            biased;
+            open = timeout(IDLE, first) => open,
+            () = worker.drain.started() => return None,
         }
-        let length = read.len().min(PREFACE.len());
-        if read.get(..length) != PREFACE.get(..length) {
-            return Ok((false, read.freeze()));
+    } else {
+        timeout(within, first).await
+    };
+    let mut open = open.ok()?.ok()?;
+    let rest = async {
+        loop {
+            let length = read.len().min(PREFACE.len());
+            if !open || read.get(..length) != PREFACE.get(..length) {
+                return Ok::<_, io::Error>(false);
+            }
+            if length == PREFACE.len() {
+                return Ok(true);
+            }
+            open = fill(stream, &mut read).await?;
         }
-        if length == PREFACE.len() {
-            return Ok((true, read.freeze()));
-        }
-    }
+    };
+    let http2 = timeout(within, rest).await.ok()?.ok()?;
+    Some((http2, read.freeze()))
+}
+
+/// Appends what comes next; `false` at the end. Holds no buffer while it waits.
+async fn fill(stream: &mut Stream, read: &mut BytesMut) -> io::Result<bool> {
+    poll_fn(|cx| {
+        with_scratch(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+            read.extend_from_slice(buffer.filled());
+            Poll::Ready(Ok(!buffer.filled().is_empty()))
+        })
+    })
+    .await
 }
