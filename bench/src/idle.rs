@@ -2,9 +2,10 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
+    thread,
     time::Duration,
 };
 
@@ -21,6 +22,9 @@ pub const SECTION: (&str, &str, &str) = (
      once and are kept.",
 );
 
+/// Threads that open connections.
+const OPENERS: usize = 16;
+
 /// Measures each peer in turn.
 pub fn measure(stage: &Stage, connections: usize) -> Result<Vec<Figure>, BenchError> {
     let mut figures = Vec::new();
@@ -33,16 +37,12 @@ pub fn measure(stage: &Stage, connections: usize) -> Result<Vec<Figure>, BenchEr
         })?;
         let resident = || deployment.pids().into_iter().map(settled_kib).sum();
         let idle_kib: u64 = resident();
-        let mut open = Vec::new();
-        for number in 0..connections {
-            let stream = used(deployment.front, &deployment.host)
-                .map_err(|error| deployment.error(format!("connection {number}: {error}")))?;
-            open.push(stream);
-        }
+        let open = open(&deployment, connections)?;
         let load_kib = resident();
         eprintln!(
-            "{}: {connections} connections, {:.1} KiB each",
+            "{}: {} connections, {:.1} KiB each",
             peer.name(),
+            open.len(),
             load_kib.saturating_sub(idle_kib) as f64 / connections.max(1) as f64
         );
         figures.push(Figure {
@@ -56,7 +56,26 @@ pub fn measure(stage: &Stage, connections: usize) -> Result<Vec<Figure>, BenchEr
     Ok(figures)
 }
 
-fn used(address: SocketAddr, host: &str) -> std::io::Result<TcpStream> {
+/// Opens `connections`, each of which has had one response.
+fn open(deployment: &Deployment, connections: usize) -> Result<Vec<TcpStream>, BenchError> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..OPENERS)
+            .map(|number| {
+                let share = connections / OPENERS + usize::from(number < connections % OPENERS);
+                let one = || used(deployment.front, &deployment.host);
+                scope.spawn(move || (0..share).map(|_| one()).collect::<io::Result<Vec<_>>>())
+            })
+            .collect();
+        let mut open = Vec::new();
+        for thread in threads {
+            let opened = thread.join().unwrap_or_else(|_| Ok(Vec::new()));
+            open.extend(opened.map_err(|error| deployment.error(error.to_string()))?);
+        }
+        Ok(open)
+    })
+}
+
+fn used(address: SocketAddr, host: &str) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     write!(stream, "GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
@@ -65,7 +84,7 @@ fn used(address: SocketAddr, host: &str) -> std::io::Result<TcpStream> {
     // A head and a body of 1 KiB.
     while seen < crate::peers::BODY {
         match stream.read(&mut buffer)? {
-            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             read => seen += read,
         }
     }

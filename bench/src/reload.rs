@@ -142,7 +142,9 @@ fn changes(
     thread::sleep(Duration::from_millis(500));
     let spent = span.end();
     let arrived = applied().saturating_sub(before);
-    if arrived < u64::from(count) * 9 / 10 {
+    // Two that follow each other closely may be taken in as one; what counts is the cost of one that
+    // was taken in.
+    if arrived < u64::from(count) / 2 {
         return Err(proxy.error(format!("took {arrived} of {count} changes in")));
     }
     let background = idle.measured.as_secs_f64() / idle.elapsed.as_secs_f64();

@@ -26,6 +26,8 @@ pub enum Core {
     Others,
     /// Wherever there is room.
     Any,
+    /// Where its parent runs, which is pinned itself.
+    Inherited,
 }
 
 impl Core {
@@ -34,6 +36,7 @@ impl Core {
         let cores = cores();
         let list = match self {
             _ if cores < 2 => None,
+            Self::Inherited => None,
             Self::Any => Some(format!("0-{}", cores - 1)),
             Self::Measured => Some("0".to_owned()),
             Self::Others => Some(format!("1-{}", cores - 1)),

@@ -24,7 +24,8 @@ pub(super) fn run(
     let valgrind = stage.tools.system("valgrind")?;
     let folder = stage.room("callgrind")?;
     let under = |name: &str, command: Command| {
-        let mut under = Command::new(&valgrind);
+        // valgrind does not follow what becomes another program, as taskset does.
+        let mut under = Core::Any.pinned(&valgrind);
         under.args(["--tool=callgrind", "--error-limit=no", "-q"]);
         let mut out = OsString::from("--callgrind-out-file=");
         out.push(folder.join(format!("{name}.out")));
@@ -32,7 +33,7 @@ pub(super) fn run(
         under.args(command.get_args());
         under
     };
-    let mut deployment = stage.deploy(scenario, peer, Core::Any, &under)?;
+    let mut deployment = stage.deploy(scenario, peer, Core::Inherited, &under)?;
     counted::send(deployment.front, &deployment.host, connections, requests)
         .map_err(|error| deployment.error(format!("does not answer under valgrind: {error}")))?;
     // callgrind writes its totals as the process ends.
