@@ -10,8 +10,14 @@ use std::{
 };
 
 use crate::{
-    BenchError, figures::Figure, footprint::settled_kib, hop::Peer, running::Core,
-    scenario::Scenario, stage::Stage, statistics::Summary,
+    BenchError,
+    figures::Figure,
+    footprint::settled_kib,
+    hop::Peer,
+    running::Core,
+    scenario::Scenario,
+    stage::{Deployment, Stage},
+    statistics::Summary,
 };
 
 /// What this section is called, and what happens in it.
