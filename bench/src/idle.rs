@@ -74,7 +74,8 @@ fn open(deployment: &Deployment, connections: usize) -> Result<Vec<TcpStream>, B
             .collect();
         let mut open = Vec::new();
         for thread in threads {
-            let opened = thread.join().unwrap_or_else(|_| Ok(Vec::new()));
+            let panicked = |_| Err(io::Error::other("a client's thread panicked"));
+            let opened = thread.join().unwrap_or_else(panicked);
             open.extend(opened.map_err(|error| deployment.error(error.to_string()))?);
         }
         Ok(open)
