@@ -29,7 +29,7 @@ pub struct Effort {
     #[arg(long, default_value_t = 3)]
     pub rounds: usize,
     /// Seconds of a round.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 2)]
     pub seconds: u32,
     /// Connections.
     #[arg(long, default_value_t = 64)]
@@ -37,7 +37,7 @@ pub struct Effort {
     /// Requests per second at which latency is measured; 0: not at all.
     #[arg(long, default_value_t = 2000)]
     pub rate: u32,
-    /// A round in which others used the machine is repeated this often, for each peer.
+    /// Rounds in which others used the machine that are repeated, of each peer.
     #[arg(long, default_value_t = 1)]
     pub repeats: usize,
     /// Seconds to wait for a calm machine, over a whole scenario.
@@ -107,14 +107,12 @@ pub fn measure(
     let mut patience = Duration::from_secs(effort.patience);
     for number in 0..effort.rounds {
         for subject in &mut subjects {
-            let mut again = effort.repeats;
             let round = loop {
                 wait_for_calm(stage, &subject.deployment, &mut patience);
                 let round = round(stage, scenario, subject, effort)?;
-                if round.counted.calm() || again == 0 {
+                if round.counted.calm() || subject.repeated >= effort.repeats {
                     break round;
                 }
-                again -= 1;
                 subject.repeated += 1;
             };
             eprintln!(
@@ -189,7 +187,8 @@ fn round(
         let pace = paced::Pace {
             rate: effort.rate,
             connections: 16,
-            time: Duration::from_secs(u64::from(effort.seconds)),
+            // Twice as long: of a hundred responses one decides.
+            time: Duration::from_secs(u64::from(effort.seconds) * 2),
         };
         paced::send(subject.deployment.front, &subject.deployment.host, pace)
     });

@@ -94,7 +94,7 @@ const HOW: &str = "
 - The proxies run on the first core; load (wrk, h2load, a client of ours) and backend (nginx with a
   body of 1 KiB, haproxy over TLS, an echo of ours for messages) on the others; all on loopback.
 - **Others' CPU** is what other processes took of the machine meanwhile, from `/proc/stat`. A round
-  with more than 8 % is repeated once; where no round was calm, `!` says so, and only the
+  with more than 8 % is repeated, one of each peer; where no round was calm, `!` says so, and only the
   ratios mean something.
 - Peers are set up as their documentation says: one thread or worker, connections kept on both
   sides, TLS 1.3 with P-256 certificates, no access log. Floors are what the libraries cost with
