@@ -13,5 +13,5 @@ RUSTFLAGS="-C target-feature=+crt-static" ${CARGO:-cargo} build --quiet --locked
   --target "$target" -p weft-operator -p weft-proxy -p weft-e2e --bin weft-proxy
 mode=--check
 if [ -n "${WRITE:-}" ]; then mode=--write; fi
-exec "$programs/weft-bench" instructions "$mode" --profile demo --requests 1500 \
+exec "$programs/weft-bench" instructions "$mode" --profile demo --requests 4000 \
   --bin-dir "$programs" --release-dir "$dir/$target/demo"

@@ -43,7 +43,7 @@ fn is_weft(name: &str) -> bool {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// N: the difference of N and 2 N requests is taken.
-    #[arg(long, default_value_t = 1500)]
+    #[arg(long, default_value_t = 4000)]
     pub requests: u32,
     /// Connections.
     #[arg(long, default_value_t = 8)]
