@@ -7,7 +7,7 @@ use std::{cell::Cell, time::Duration};
 use serde_json::Value;
 
 use answers::lines_of;
-pub(crate) use answers::{Answer, Call, Connection, Held, Load};
+pub(crate) use answers::{Answer, Call, Held, Load};
 
 use crate::stage::{BOUND, Stage, Told, text};
 
