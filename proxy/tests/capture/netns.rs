@@ -71,8 +71,8 @@ impl Netns {
             .output()
             .unwrap();
         let route = String::from_utf8_lossy(&output.stdout);
-        let device = route.split_whitespace().skip_while(|word| *word != "dev");
-        let device = device.skip(1).next().expect("a route to the neighbour");
+        let mut from_device = route.split_whitespace().skip_while(|word| *word != "dev");
+        let device = from_device.nth(1).expect("a route to the neighbour");
         // Nobody's.
         let nobody = ["lladdr", "02:00:00:00:00:99", "nud", "permanent"];
         let neighbour = ["neigh", "replace", neighbour, "dev", device];
