@@ -7,8 +7,11 @@ mod stage;
 /// JSON to the API server.
 mod requests;
 
-/// What only nodes write, put into the store itself.
+/// etcd itself.
 mod store;
+
+/// A service as controllers and kubelets would have left it in etcd.
+mod stored;
 
 /// The mesh: what it consists of, and its growth.
 mod mesh;

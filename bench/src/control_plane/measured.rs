@@ -229,8 +229,9 @@ impl Measured {
         format!(
             "etcd (`--unsafe-no-fsync`), kube-apiserver and everything else on one machine. {ENDPOINTS} \
              endpoints and pods for each service, a hundred services to a namespace, a VirtualRoute for \
-             one service in {ROUTE_EVERY}, a MeshPolicy and an AuthPolicy for each namespace. Pods are \
-             written into etcd as kubelets would have left them, all else by the API. One mesh grows from \
+             one service in {ROUTE_EVERY}, a MeshPolicy and an AuthPolicy for each namespace. Services, \
+             EndpointSlices and pods are written into etcd as controllers and kubelets would have left \
+             them, all else by the API. One mesh grows from \
              size to size; the operator finds no documents at each cold start. A change is active when \
              a request through a real proxy (`--config-api`) is answered by the new route; times \
              begin before the request that makes the change.{}",

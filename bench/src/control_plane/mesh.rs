@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
-use super::stage::Stage;
+use super::{stage::Stage, stored};
 use crate::{
     BenchError,
     manifests::{name, namespace},
@@ -18,11 +18,12 @@ pub(super) const ROUTE_EVERY: usize = 10;
 /// Requests at the same time.
 const CONCURRENCY: usize = 64;
 
-/// Services whose pods are written together.
-const BATCH: usize = 100;
+/// Services that are written together.
+const BATCH: usize = 50;
 
 /// The mesh: a hundred services to a namespace, each with its EndpointSlice and pods; one in ten
-/// with a VirtualRoute; a MeshPolicy and an AuthPolicy in every namespace.
+/// with a VirtualRoute; a MeshPolicy and an AuthPolicy in every namespace. Weft's own objects are
+/// made by the API, which validates them.
 pub(super) struct Mesh<'s> {
     stage: &'s Stage,
     services: usize,
@@ -89,14 +90,16 @@ impl<'s> Mesh<'s> {
         let batches: Vec<_> = (from..to).step_by(BATCH).collect();
         stream::iter(batches)
             .map(async |first| {
-                let pods: Vec<_> = (first..to.min(first + BATCH)).flat_map(pods).collect();
-                self.stage.store.put(&pods).await
+                let some = first..to.min(first + BATCH);
+                let objects: Vec<_> = some.flat_map(stored::service).collect();
+                self.stage.store.put(&objects).await
             })
             .buffer_unordered(4)
             .try_collect::<()>()
             .await?;
-        stream::iter(from..to)
-            .map(|service| self.service(service))
+        let routed = (from..to).filter(|index| index.is_multiple_of(ROUTE_EVERY));
+        stream::iter(routed)
+            .map(|index| self.route(index))
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
             .await?;
@@ -134,43 +137,10 @@ impl<'s> Mesh<'s> {
             .await
     }
 
-    async fn service(&self, index: usize) -> Result<(), BenchError> {
-        let (namespace, name) = (namespace(index), name(index));
-        let requests = &self.stage.requests;
-        let service = json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
-            "spec": {"selector": {"app": name},
-                "ports": [{"name": "http", "port": 80, "targetPort": 8080, "appProtocol": "http"}]},
-        });
-        requests
-            .create(
-                &format!("/api/v1/namespaces/{namespace}/services"),
-                &service,
-            )
-            .await?;
-        let endpoints: Vec<Value> = (0..ENDPOINTS)
-            .map(|endpoint| {
-                json!({"addresses": [address(index, endpoint)], "conditions": {"ready": true},
-                    "targetRef": {"kind": "Pod", "namespace": namespace,
-                        "name": format!("{name}-{endpoint}")}})
-            })
-            .collect();
-        let slice = json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {"name": format!("{name}-1"),
-                "labels": {"kubernetes.io/service-name": name}},
-            "addressType": "IPv4",
-            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-            "endpoints": endpoints,
-        });
-        requests.create(&slices(&namespace), &slice).await?;
-        if index.is_multiple_of(ROUTE_EVERY) {
-            let route = own("VirtualRoute", &name, &route(index, "0"));
-            requests
-                .create(&weft(&namespace, "virtualroutes"), &route)
-                .await?;
-        }
-        Ok(())
+    async fn route(&self, index: usize) -> Result<(), BenchError> {
+        let route = own("VirtualRoute", &name(index), &route(index, "0"));
+        let routes = weft(&namespace(index), "virtualroutes");
+        self.stage.requests.create(&routes, &route).await
     }
 }
 
@@ -209,48 +179,4 @@ pub(super) fn slices(namespace: &str) -> String {
 fn own(kind: &str, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "weft.dev/v1alpha1", "kind": kind, "metadata": {"name": name},
         "spec": spec})
-}
-
-/// A service's pods, running, under their keys.
-fn pods(index: usize) -> impl Iterator<Item = (String, Value)> {
-    let (namespace, name) = (namespace(index), name(index));
-    (0..ENDPOINTS).map(move |endpoint| {
-        let number = index * ENDPOINTS + endpoint;
-        let pod = format!("{name}-{endpoint}");
-        let version = if endpoint % 2 == 0 { "v1" } else { "v2" };
-        let address = address(index, endpoint);
-        let key = format!("/registry/pods/{namespace}/{pod}");
-        let object = json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {
-                "name": pod, "namespace": namespace,
-                "uid": format!("00000000-0000-4000-8000-{number:012}"),
-                "creationTimestamp": "2026-01-01T00:00:00Z",
-                "labels": {"app": name, "version": version, "pod-template-hash": "5d4f9c7b6"},
-                "annotations": {"weft.dev/injected": "true"},
-            },
-            "spec": {
-                "serviceAccountName": "default", "nodeName": format!("node-{}", number % 500),
-                "containers": [
-                    {"name": "app", "image": "registry.example/app:1.0",
-                        "ports": [{"name": "http", "containerPort": 8080}]},
-                    {"name": "weft-proxy", "image": "registry.example/weft-proxy:1.0"},
-                ],
-            },
-            "status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
-                "conditions": [{"type": "Ready", "status": "True"}]},
-        });
-        (key, object)
-    })
-}
-
-/// The address of a pod; nothing listens there.
-fn address(index: usize, endpoint: usize) -> String {
-    let number = index * ENDPOINTS + endpoint;
-    format!(
-        "10.{}.{}.{}",
-        128 + (number >> 16),
-        (number >> 8) & 255,
-        number & 255
-    )
 }

@@ -7,8 +7,10 @@ use crate::BenchError;
 /// Operations of one transaction; etcd takes 128.
 const TOGETHER: usize = 100;
 
-/// etcd itself, by its JSON gateway. Pods are written here: a scheduler and kubelets, which do not
-/// run, would have bound and started them. The API server reads them like its own.
+/// etcd itself, by its JSON gateway. What controllers, a scheduler and kubelets would have written,
+/// which do not run, is written here: the API server reads it like its own. That is also the only
+/// way to have ten thousand Services soon: for each that the API creates, the API server walks all
+/// addresses that are taken.
 pub(super) struct Store {
     client: Client,
 }
