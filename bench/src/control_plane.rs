@@ -64,7 +64,7 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1000,5000,10000")]
     pub sizes: Vec<usize>,
     /// Changes of a route at each size.
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = 200)]
     pub changes: usize,
     /// How long endpoints change, in seconds.
     #[arg(long, default_value_t = 20)]

@@ -66,8 +66,10 @@ pub struct SizeMeasured {
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cold {
-    /// From the start of the process until everything is written.
+    /// From the start of the process until the last document is stored.
     pub seconds: f64,
+    /// Until every status is told as well.
+    pub told_seconds: f64,
     /// Documents written.
     pub documents: u64,
     /// Statuses written.
@@ -169,10 +171,10 @@ pub struct Proxies {
     pub start_cpu_seconds: f64,
     /// What the API server's memory grew by.
     pub api_server_kib: u64,
-    /// Its share of a core while nothing changes.
-    pub idle_cpu: f64,
-    /// Its processor time for one change that all of them follow.
-    pub change_cpu_ms: f64,
+    /// Its share of a core while nothing changes, without and with them.
+    pub idle_cpu: (f64, f64),
+    /// The same while a route changes once a second that all of them follow.
+    pub change_cpu: f64,
     /// From the request that changes a route until a proxy has it active: of every proxy and
     /// change.
     pub convergence: Spread,
@@ -276,6 +278,9 @@ const ROWS: &[Row<SizeMeasured>] = &[
     ("cold start: documents/s", |s| {
         format!("{:.0}", s.cold.documents as f64 / s.cold.seconds)
     }),
+    ("cold start: seconds until every status is told", |s| {
+        format!("{:.1}", s.cold.told_seconds)
+    }),
     ("cold start: operator CPU-s", |s| {
         format!("{:.1}", s.cold.cpu_seconds)
     }),
@@ -326,11 +331,12 @@ const PROXY_ROWS: &[Row<Proxies>] = &[
         format!("{:.1}", p.start_cpu_seconds)
     }),
     ("API server, MiB more", |p| mib(p.api_server_kib)),
-    ("API server, nothing changes: % of a core", |p| {
-        percent(p.idle_cpu)
-    }),
-    ("API server CPU ms for one change", |p| {
-        format!("{:.0}", p.change_cpu_ms)
+    (
+        "API server, nothing changes, without / with them: % of a core",
+        |p| format!("{} / {}", percent(p.idle_cpu.0), percent(p.idle_cpu.1)),
+    ),
+    ("API server, one change a second: % of a core", |p| {
+        percent(p.change_cpu)
     }),
     ("change → active, p50 / p99 ms", |p| times(&p.convergence)),
 ];

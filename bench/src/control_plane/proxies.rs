@@ -74,6 +74,7 @@ pub(super) async fn measure(
     ]);
     let server = ApiServer::find(&bootstrap).map_err(BenchError::api("a proxy"))?;
     let api_server = stage.api_server();
+    let alone = idle(api_server).await;
     let before_kib = resident_kib(api_server);
     let (used, began) = (cpu::exact(api_server), Instant::now());
     let all: Vec<Arc<Simulated>> = stream::iter(0..count)
@@ -88,10 +89,8 @@ pub(super) async fn measure(
     for proxy in &all {
         tokio::spawn(tell(proxy.store.clone(), heard.clone()));
     }
-    sleep(Duration::from_secs(2)).await;
-    let used = cpu::exact(api_server);
     sleep(IDLE).await;
-    let idle_cpu = (cpu::exact(api_server) - used).as_secs_f64() / IDLE.as_secs_f64();
+    let followed = idle(api_server).await;
 
     let path = format!("{}/{}", weft(&namespace(0), "virtualroutes"), name(0));
     let mut taken = Vec::with_capacity(count * CHANGES);
@@ -113,18 +112,24 @@ pub(super) async fn measure(
         }
         sleep_until((began + EVERY).into()).await;
     }
-    let idle = from.elapsed().as_secs_f64() * idle_cpu;
-    let changes_cpu = (cpu::exact(api_server) - used).as_secs_f64() - idle;
+    let change_cpu = (cpu::exact(api_server) - used).as_secs_f64() / from.elapsed().as_secs_f64();
     Ok(Proxies {
         count,
         watches: count * all.first().map_or(0, |proxy| proxy.store.active().len()),
         start_seconds: started.as_secs_f64(),
         start_cpu_seconds: start_cpu.as_secs_f64(),
         api_server_kib: resident_kib(api_server).saturating_sub(before_kib),
-        idle_cpu,
-        change_cpu_ms: changes_cpu.max(0.0) * 1000.0 / CHANGES as f64,
+        idle_cpu: (alone, followed),
+        change_cpu,
         convergence: Spread::of(taken),
     })
+}
+
+/// The share of a core that a process uses now.
+async fn idle(pid: u32) -> f64 {
+    let used = cpu::exact(pid);
+    sleep(IDLE).await;
+    (cpu::exact(pid) - used).as_secs_f64() / IDLE.as_secs_f64()
 }
 
 /// Starts one, and loads what it calls.

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Between two changes.
-const EVERY: Duration = Duration::from_millis(150);
+const EVERY: Duration = Duration::from_millis(100);
 
 /// Changes whose writes are counted. The middle one counts: once a minute the operator looks at
 /// every status.
@@ -31,8 +31,8 @@ const STATUS: Duration = Duration::from_millis(600);
 /// operator does once a minute falls into one of them.
 const GROUP: usize = 10;
 
-/// For how long the operator is watched doing nothing.
-const IDLE: Duration = Duration::from_secs(3);
+/// Seconds in which the operator is watched doing nothing; the middle one counts.
+const IDLE: usize = 5;
 
 /// A change takes no longer.
 const BOUND: Duration = Duration::from_secs(60);
@@ -67,9 +67,13 @@ pub(super) async fn measure(
     }
     writes.sort_unstable();
     let (documents, statuses) = writes.get(ALONE / 2).copied().unwrap_or_default();
-    let before = operator.cpu();
-    sleep(IDLE).await;
-    let idle = (operator.cpu() - before).as_secs_f64() / IDLE.as_secs_f64();
+    let mut idle = Vec::new();
+    for _ in 0..IDLE {
+        let before = operator.cpu();
+        sleep(Duration::from_secs(1)).await;
+        idle.push(operator.cpu() - before);
+    }
+    let idle = median(idle).as_secs_f64();
 
     let (mut shown, mut active, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     let mut group = (operator.cpu(), Instant::now());

@@ -238,17 +238,10 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                 let reference = object.reference();
                 self.accounts.see(&object);
                 self.problems.unreadable(&reference.to_string(), None);
-                if reference.kind.is_own() {
-                    if let Some(status) = status {
-                        self.statuses
-                            .saw(&reference, serde_json::from_value(status).ok());
-                    }
-                    self.statuses.mark(reference);
-                } else if reference.kind == Kind::Gateway {
-                    self.gateways.saw(&reference, status);
-                }
+                self.take_status(reference, status);
                 self.world.apply(*object);
             }
+            Change::Told { object, status } => self.take_status(object, status),
             Change::Removed(reference) => {
                 self.accounts.see_gone(&reference);
                 self.problems.unreadable(&reference.to_string(), None);
@@ -284,6 +277,19 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
                     tracing::info!(objects = self.world.count(), "the world is complete");
                 }
             }
+        }
+    }
+
+    /// Takes the status that stands of an object.
+    fn take_status(&mut self, object: ObjectRef, status: Option<serde_json::Value>) {
+        if object.kind.is_own() {
+            if let Some(status) = status {
+                self.statuses
+                    .saw(&object, serde_json::from_value(status).ok());
+            }
+            self.statuses.mark(object);
+        } else if object.kind == Kind::Gateway {
+            self.gateways.saw(&object, status);
         }
     }
 
@@ -324,6 +330,7 @@ impl<P: Publisher, W: StatusWriter> Reconciler<P, W> {
             }
         }
         self.hear();
+        self.statuses.make_way(!self.documents.is_through());
         let documents = &self.documents;
         self.gateways
             .advance(&self.world, |key| documents.is_pending(key));

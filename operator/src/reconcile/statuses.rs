@@ -26,6 +26,10 @@ use crate::{
 /// Statuses that are written at the same time.
 const CONCURRENCY: usize = 8;
 
+/// The same while the first full lowering is written: what proxies wait for goes before what users
+/// read.
+const CONCURRENCY_AT_FIRST: usize = 1;
+
 /// How long an object's changes are gathered before its status is told.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -45,6 +49,7 @@ pub(super) struct Statuses<W> {
     /// The generation that was first seen published, and the number of the newest document then.
     carried: HashMap<ObjectRef, (i64, u64)>,
     pace: Pace,
+    concurrency: usize,
     tasks: JoinSet<Told>,
     running: HashMap<Id, Subject>,
 }
@@ -97,9 +102,19 @@ impl<W: StatusWriter> Statuses<W> {
             awaiting: HashMap::new(),
             carried: HashMap::new(),
             pace: Pace::default(),
+            concurrency: CONCURRENCY,
             tasks: JoinSet::new(),
             running: HashMap::new(),
         }
+    }
+
+    /// Whether documents are written that every proxy may wait for.
+    pub(super) fn make_way(&mut self, first: bool) {
+        self.concurrency = if first {
+            CONCURRENCY_AT_FIRST
+        } else {
+            CONCURRENCY
+        };
     }
 
     /// An object came with this status.
@@ -158,7 +173,7 @@ impl<W: StatusWriter> Statuses<W> {
 
     /// When there is something to do.
     pub(super) fn next(&self) -> Option<Instant> {
-        if self.tasks.len() < CONCURRENCY {
+        if self.tasks.len() < self.concurrency {
             self.due.next()
         } else {
             None
@@ -168,7 +183,7 @@ impl<W: StatusWriter> Statuses<W> {
     /// Computes what is due and begins to write what differs from what stands.
     pub(super) fn advance(&mut self, knowledge: &Knowledge<'_>) {
         let now = Instant::now();
-        while self.tasks.len() < CONCURRENCY {
+        while self.tasks.len() < self.concurrency {
             let Some(subject) = self.due.take(now) else {
                 return;
             };

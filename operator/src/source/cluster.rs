@@ -30,7 +30,8 @@ use weft_crds::{Kind, Object, ObjectRef};
 
 use super::{
     Change,
-    resources::{name_of, names, read, resource_of},
+    reader::Reader,
+    resources::{name_of, names, resource_of},
     trim::Trim,
 };
 use crate::{
@@ -134,13 +135,17 @@ impl Cluster {
             api_version: resource.api_version.clone(),
             kind: resource.kind.clone(),
         };
+        let mut reader = Reader::new(kind, types);
         self.follow(
             name_of(kind),
             api,
             watcher::Config::default(),
             move |seen| match seen {
-                Seen::There(object) => read(kind, object, &types),
-                Seen::Gone(name) => Some(Change::Removed(name.of(kind))),
+                Seen::There(object) => reader.see(object),
+                Seen::Gone(name) => {
+                    reader.forget(&name.namespace, &name.name);
+                    Some(Change::Removed(name.of(kind)))
+                }
             },
         )
         .await;
@@ -211,7 +216,7 @@ impl Cluster {
         kind: &'static str,
         api: Api<K>,
         config: watcher::Config,
-        tell: impl Fn(Seen<K>) -> Option<Change>,
+        mut tell: impl FnMut(Seen<K>) -> Option<Change>,
     ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     {

@@ -10,6 +10,8 @@ mod directory;
 mod file;
 /// A directory of manifests, watched.
 mod manifests;
+/// Objects of an API server that are read once for each spec.
+mod reader;
 /// What the system reported of a directory.
 mod reported;
 /// Objects of an API server that are read one by one.
@@ -44,6 +46,13 @@ pub enum Change {
         /// The object.
         object: Box<Object>,
         /// Its stored status, for the kinds whose status we write.
+        status: Option<serde_json::Value>,
+    },
+    /// The status that is stored of an object whose spec is the one that was applied last.
+    Told {
+        /// Which object.
+        object: ObjectRef,
+        /// Its stored status.
         status: Option<serde_json::Value>,
     },
     /// An object that is gone.

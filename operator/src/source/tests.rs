@@ -268,3 +268,39 @@ fn a_large_directory_is_told_in_turns_and_loses_nothing_that_moved() {
     assert_eq!(applied.len(), 200);
     assert_eq!(removed, BTreeSet::from([named("a199")]));
 }
+
+fn watched(uid: &str, generation: i64, ready: &str) -> kube::core::DynamicObject {
+    serde_json::from_value(serde_json::json!({
+        "apiVersion": "weft.dev/v1alpha1", "kind": "AuthPolicy",
+        "metadata": {"namespace": "shop", "name": "team", "uid": uid, "generation": generation},
+        "spec": {"targetRefs": [{"kind": "Namespace", "name": "shop"}], "action": "Allow",
+            "rules": [{"from": [{"namespaces": ["shop"]}]}]},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_spec_is_read_once_and_its_status_each_time() {
+    let types = kube::core::TypeMeta {
+        api_version: "weft.dev/v1alpha1".to_owned(),
+        kind: "AuthPolicy".to_owned(),
+    };
+    let mut reader = super::reader::Reader::new(Kind::AuthPolicy, types);
+    let is_read = |change| matches!(change, Some(Change::Applied { .. }));
+    assert!(is_read(reader.see(watched("a", 1, "False"))));
+    match reader.see(watched("a", 1, "True")) {
+        Some(Change::Told { object, status }) => {
+            assert_eq!(object.to_string(), "AuthPolicy shop/team");
+            assert_eq!(status.unwrap()["conditions"][0]["status"], "True");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(is_read(reader.see(watched("a", 2, "True"))), "a new spec");
+    assert!(
+        is_read(reader.see(watched("b", 2, "True"))),
+        "another of this name"
+    );
+    reader.forget("shop", "team");
+    assert!(is_read(reader.see(watched("b", 2, "True"))), "it was gone");
+}
