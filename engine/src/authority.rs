@@ -23,12 +23,38 @@ const MAX_HOST: usize = 255;
 /// addresses keep their brackets. An empty authority (HTTP/1.0) gives an empty host, which only
 /// rules without hosts match.
 pub fn host(authority: &str) -> Result<Cow<'_, str>, AuthorityRejection> {
+    if let Some(host) = plain(authority) {
+        return Ok(Cow::Borrowed(host));
+    }
     let (host, _) = split(authority)?;
     Ok(if host.bytes().any(|b| b.is_ascii_uppercase()) {
         Cow::Owned(host.to_ascii_lowercase())
     } else {
         Cow::Borrowed(host)
     })
+}
+
+/// The host of an authority as nearly all are: a name in lower case, with a port or without. One look
+/// at each byte; what is anything else, or wrong, is looked at again.
+fn plain(authority: &str) -> Option<&str> {
+    let mut last = b'.';
+    let mut end = authority.len();
+    for (at, byte) in authority.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
+            b'.' if last != b'.' => {}
+            b':' => {
+                end = at;
+                break;
+            }
+            _ => return None,
+        }
+        last = byte;
+    }
+    let (host, port) = authority.split_at_checked(end)?;
+    // Four digits are a port in any case, and no sign or dot is among them.
+    let is_port = port.len() <= 5 && port.bytes().skip(1).all(|byte| byte.is_ascii_digit());
+    (last != b'.' && host.len() <= MAX_HOST && is_port).then_some(host)
 }
 
 /// Splits an authority into host (without trailing dot) and port.

@@ -5,7 +5,7 @@
 //! that by name dials pods. Who dials a pod behind a ClusterIP goes past the Service and its
 //! routes.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     compile::CompiledPort,
@@ -25,10 +25,10 @@ pub fn without_routes(
     mesh: Option<&ClientPolicy>,
 ) -> CompiledPort {
     let (protocol, policy) = match known {
-        Some(known) => (known.protocol, Some(&known.policy)),
-        None => (Protocol::Auto, mesh),
+        Some(known) => (known.protocol, known.policy.clone()),
+        None => (Protocol::Auto, Arc::new(mesh.cloned().unwrap_or_default())),
     };
-    CompiledPort::without_routes(port, protocol, policy.cloned().unwrap_or_default())
+    CompiledPort::without_routes(port, protocol, policy)
 }
 
 /// Whether a rule's backend is the very Service port that stands for the pod's: then the pod that

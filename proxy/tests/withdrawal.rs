@@ -9,7 +9,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use weft_engine::documents::{DocumentName, Protocol};
+use weft_engine::documents::{DocumentName, OutlierDetection, Protocol};
 
 async fn status(outbound: SocketAddr, host: &str) -> String {
     let mut stream = TcpStream::connect(outbound).await.expect("it listens");
@@ -25,8 +25,15 @@ async fn the_gauge_of_a_withdrawn_service_goes_and_comes_back_with_it() {
     let mesh = Mesh::new();
     mesh.inbound("shop", &[], |_| {});
     let publish = || {
-        let nobody = [Member::plain(fresh_address())];
-        mesh.service(("shop", "gone"), 80, Protocol::Http, &nobody, |_| {});
+        // A lone endpoint is never ejected; of two, one is at its first failure: only then there
+        // is a gauge.
+        let nobody = [fresh_address(), fresh_address()].map(Member::plain);
+        mesh.service(("shop", "gone"), 80, Protocol::Http, &nobody, |port| {
+            port.policy.outlier_detection = Some(OutlierDetection {
+                consecutive_gateway_errors: 1,
+                ..OutlierDetection::default()
+            });
+        });
     };
     publish();
     let proxy = mesh.proxy("shop", "caller").workers(1).start().await;

@@ -135,7 +135,7 @@ pub(super) fn backends(
                         .unwrap_or_default(),
                 },
                 weight: weight.unwrap_or_default(),
-                labels: backend.labels.clone(),
+                labels: (&backend.labels).into(),
                 invalid: false,
             }
         })

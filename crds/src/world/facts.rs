@@ -135,7 +135,7 @@ impl RouteFacts {
                     backend.service.name.clone(),
                 ))
                 .or_default()
-                .extend(backend.labels.keys().map(String::as_str));
+                .extend(backend.labels.iter().map(|(key, _)| key));
         }
         services
     }

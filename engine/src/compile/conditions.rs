@@ -18,7 +18,7 @@ pub(crate) struct Conditions {
     headers: Vec<(HeaderName, ValueCondition)>,
     query_params: Vec<(Box<str>, ValueCondition)>,
     cookies: Vec<(Box<str>, ValueCondition)>,
-    source: Option<SourceMatch>,
+    source: Option<Box<SourceMatch>>,
 }
 
 /// The first condition that does not hold.
@@ -82,7 +82,7 @@ impl Conditions {
             headers,
             query_params,
             cookies,
-            source: source.source.clone(),
+            source: source.source.clone().map(Box::new),
         })
     }
 

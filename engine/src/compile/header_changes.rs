@@ -21,11 +21,11 @@ const UNTOUCHABLE: [HeaderName; 7] = [
 #[derive(Clone, Debug, Default)]
 pub struct CompiledHeaderChanges {
     /// Replaces every value of the name.
-    pub set: Vec<(HeaderName, HeaderValue)>,
+    pub set: Box<[(HeaderName, HeaderValue)]>,
     /// Appends a value.
-    pub add: Vec<(HeaderName, HeaderValue)>,
+    pub add: Box<[(HeaderName, HeaderValue)]>,
     /// Removes every value of the name.
-    pub remove: Vec<HeaderName>,
+    pub remove: Box<[HeaderName]>,
 }
 
 impl CompiledHeaderChanges {
@@ -62,10 +62,7 @@ impl CompiledHeaderChanges {
             .iter()
             .filter_map(|key| name(key, "remove", findings))
             .collect();
-        let mut compiled = Self {
-            remove,
-            ..Self::default()
-        };
+        let (mut set, mut add) = (Vec::new(), Vec::new());
         for (part, key, value) in pairs {
             let Some(key) = key else { continue };
             let Ok(parsed) = HeaderValue::from_bytes(value.as_bytes()) else {
@@ -78,11 +75,15 @@ impl CompiledHeaderChanges {
                 continue;
             };
             match part {
-                "set" => compiled.set.push((key, parsed)),
-                _ => compiled.add.push((key, parsed)),
+                "set" => set.push((key, parsed)),
+                _ => add.push((key, parsed)),
             }
         }
-        valid.then_some(compiled)
+        valid.then(|| Self {
+            set: set.into(),
+            add: add.into(),
+            remove: remove.into(),
+        })
     }
 
     /// Whether nothing changes.
@@ -90,16 +91,41 @@ impl CompiledHeaderChanges {
         self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
     }
 
-    /// Applies them in order: set, add, remove. A map that is full (32,768 fields) takes no more.
-    pub fn apply(&self, headers: &mut HeaderMap) {
+    /// Applies them in order: set, add, remove.
+    pub fn apply(&self, fields: &mut impl Changeable) {
         for (name, value) in &self.set {
-            let _ = headers.try_insert(name, value.clone());
+            fields.set(name, value);
         }
         for (name, value) in &self.add {
-            let _ = headers.try_append(name, value.clone());
+            fields.add(name, value);
         }
         for name in &self.remove {
-            headers.remove(name);
+            fields.remove(name);
         }
+    }
+}
+
+/// A message's fields, in whatever form they are held.
+pub trait Changeable {
+    /// Replaces every value of the name.
+    fn set(&mut self, name: &HeaderName, value: &HeaderValue);
+    /// Appends a value.
+    fn add(&mut self, name: &HeaderName, value: &HeaderValue);
+    /// Removes every value of the name.
+    fn remove(&mut self, name: &HeaderName);
+}
+
+/// A map that is full (32,768 fields) takes no more.
+impl Changeable for HeaderMap {
+    fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
+        let _ = self.try_insert(name, value.clone());
+    }
+
+    fn add(&mut self, name: &HeaderName, value: &HeaderValue) {
+        let _ = self.try_append(name, value.clone());
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        HeaderMap::remove(self, name);
     }
 }

@@ -72,19 +72,23 @@ impl HostPattern {
     }
 }
 
+/// By a text of the configuration. Requests only look up, so that they cannot make keys collide; a
+/// hash that withstood that would cost more than the rest of the look-up.
+pub(crate) type Index<T> = HashMap<Box<str>, T, foldhash::fast::RandomState>;
+
 /// Values by host pattern, found in time that grows with the host's labels, not with the map.
 #[derive(Debug)]
 pub(crate) struct HostMap<T> {
-    exact: HashMap<Box<str>, T>,
-    below: HashMap<Box<str>, T>,
+    exact: Index<T>,
+    below: Index<T>,
     any: Option<T>,
 }
 
 impl<T> Default for HostMap<T> {
     fn default() -> Self {
         Self {
-            exact: HashMap::new(),
-            below: HashMap::new(),
+            exact: Index::default(),
+            below: Index::default(),
             any: None,
         }
     }

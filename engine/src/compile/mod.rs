@@ -51,7 +51,7 @@ mod check;
 
 pub use check::check;
 pub use gateway::{CompiledGateway, CompiledListener};
-pub use header_changes::CompiledHeaderChanges;
+pub use header_changes::{Changeable, CompiledHeaderChanges};
 pub use inbound::CompiledInbound;
 pub use redirect::{CompiledRedirect, RedirectedRequest};
 pub use rule::{CompiledAction, CompiledDirectResponse, CompiledHttpRule, CompiledRetry};

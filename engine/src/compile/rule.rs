@@ -12,22 +12,34 @@ use super::{
     rewrite::{CompiledPathRewrite, with_query},
 };
 use crate::documents::{
-    Backend, DirectResponse, HeaderChanges, HttpAction, HttpRule, PathMatch, PathRewrite, Retry,
-    RetryOn,
+    Backend, DirectResponse, HttpAction, HttpRule, Millis, PathMatch, PathRewrite, Retry, RetryOn,
+    RouteTimeouts,
 };
 
 /// The largest body of a direct response, in bytes.
 const MAX_BODY: usize = 4 << 10;
 
-/// One compiled HTTP rule: the document's rule plus what is prepared of it.
+/// What the standard lets be repeated.
+const IDEMPOTENT: [Method; 6] = [
+    Method::GET,
+    Method::HEAD,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::PUT,
+    Method::DELETE,
+];
+
+/// One compiled HTTP rule. Proxies hold thousands: what few rules have is boxed, and nothing of the
+/// document is kept.
 #[derive(Debug)]
 pub struct CompiledHttpRule {
     /// `namespace/route/rule`, cheap to keep beyond the configuration's life.
     pub id: Arc<str>,
-    /// The rule as it was written, without what is compiled beside it or in the table (hostnames,
-    /// matches, header changes, rewrite, retry). Where a part of it cannot be carried out, its
-    /// action is to forward to no backend, which answers 500.
-    pub rule: HttpRule,
+    /// Its time-outs, as they were written.
+    pub timeouts: RouteTimeouts,
+    /// Empty unless the action is to forward, and where a part of the rule cannot be carried out:
+    /// to forward to no backend is answered with 500.
+    backends: Box<[Backend]>,
     /// What becomes of the request.
     pub action: CompiledAction,
     /// Changes to the request's headers.
@@ -37,8 +49,8 @@ pub struct CompiledHttpRule {
     /// The authority that the rewrite gives.
     pub rewrite_authority: Option<Authority>,
     /// Retries, with their defaults filled in.
-    pub retry: Option<CompiledRetry>,
-    path_rewrite: Option<CompiledPathRewrite>,
+    pub retry: Option<Box<CompiledRetry>>,
+    path_rewrite: Option<Box<CompiledPathRewrite>>,
 }
 
 /// A compiled [`HttpAction`].
@@ -47,9 +59,9 @@ pub enum CompiledAction {
     /// Goes to one of [`CompiledHttpRule::backends`].
     Forward,
     /// Is answered with a redirect.
-    Redirect(CompiledRedirect),
+    Redirect(Box<CompiledRedirect>),
     /// Is answered here.
-    DirectResponse(CompiledDirectResponse),
+    DirectResponse(Box<CompiledDirectResponse>),
 }
 
 /// A compiled [`DirectResponse`].
@@ -66,9 +78,22 @@ pub struct CompiledDirectResponse {
 /// A compiled [`Retry`].
 #[derive(Clone, Debug)]
 pub struct CompiledRetry {
-    /// As it was written.
-    pub retry: Retry,
-    methods: Vec<Method>,
+    /// Attempts beyond the first.
+    pub attempts: u32,
+    /// Backoff before the first retry; doubles with full jitter.
+    pub backoff_base: Millis,
+    /// Backoff at most.
+    pub backoff_max: Millis,
+    on: Box<[RetryOn]>,
+    methods: Methods,
+}
+
+/// Methods that may be repeated once sent.
+#[derive(Clone, Debug)]
+enum Methods {
+    /// Those of which the standard says so (RFC 9110 9.2.2).
+    Idempotent,
+    Named(Box<[Method]>),
 }
 
 impl CompiledHttpRule {
@@ -115,31 +140,22 @@ impl CompiledHttpRule {
             HttpAction::Forward(_) => Some(CompiledAction::Forward),
             HttpAction::Redirect(redirect) => {
                 CompiledRedirect::compile(redirect, &format!("{field}.redirect"), findings)
+                    .map(Box::new)
                     .map(CompiledAction::Redirect)
             }
             HttpAction::DirectResponse(response) => {
                 direct_response(response, &format!("{field}.directResponse"), findings)
+                    .map(Box::new)
                     .map(CompiledAction::DirectResponse)
             }
         };
         kept(action.is_some());
         kept(prefix_rewrite_fits(rule, &field, findings));
 
-        let retry = rule.retry.as_ref().map(CompiledRetry::new);
-        let rule = HttpRule {
-            id: rule.id.clone(),
-            hostnames: Vec::new(),
-            matches: Vec::new(),
-            request_headers: HeaderChanges::default(),
-            response_headers: HeaderChanges::default(),
-            rewrite: None,
-            action: if valid {
-                rule.action.clone()
-            } else {
-                HttpAction::Forward(Vec::new())
-            },
-            timeouts: rule.timeouts.clone(),
-            retry: None,
+        let retry = rule.retry.as_ref().map(CompiledRetry::new).map(Box::new);
+        let backends = match &rule.action {
+            HttpAction::Forward(backends) if valid => backends.as_slice().into(),
+            _ => Box::default(),
         };
         Self {
             id: rule.id.as_str().into(),
@@ -147,18 +163,16 @@ impl CompiledHttpRule {
             request_headers: request_headers.unwrap_or_default(),
             response_headers: response_headers.unwrap_or_default(),
             rewrite_authority: rewrite_authority.flatten(),
-            path_rewrite: path_rewrite.flatten(),
+            path_rewrite: path_rewrite.flatten().map(Box::new),
             retry,
-            rule,
+            timeouts: rule.timeouts.clone(),
+            backends,
         }
     }
 
     /// The weighted backends; none unless the action is to forward.
     pub fn backends(&self) -> &[Backend] {
-        match &self.rule.action {
-            HttpAction::Forward(backends) => backends,
-            _ => &[],
-        }
+        &self.backends
     }
 
     /// The path and query to forward. `path_and_query` is the decision's normalised form,
@@ -247,37 +261,37 @@ fn prefix_rewrite_fits(rule: &HttpRule, field: &str, findings: &mut Findings<'_>
 
 impl CompiledRetry {
     fn new(retry: &Retry) -> Self {
-        let idempotent = [
-            Method::GET,
-            Method::HEAD,
-            Method::OPTIONS,
-            Method::TRACE,
-            Method::PUT,
-            Method::DELETE,
-        ];
-        let methods = if retry.methods.is_empty() {
-            idempotent.to_vec()
-        } else {
-            retry
-                .methods
-                .iter()
-                .filter_map(|method| Method::from_bytes(method.as_bytes()).ok())
-                .collect()
-        };
+        let named = retry.methods.iter();
+        let named: Box<[Method]> = named
+            .filter_map(|method| Method::from_bytes(method.as_bytes()).ok())
+            .collect();
+        let is_default = retry.methods.is_empty()
+            || named.len() == IDEMPOTENT.len()
+                && IDEMPOTENT.iter().all(|method| named.contains(method));
         Self {
-            retry: retry.clone(),
-            methods,
+            attempts: retry.attempts,
+            backoff_base: retry.backoff_base,
+            backoff_max: retry.backoff_max,
+            on: retry.on.as_slice().into(),
+            methods: if is_default {
+                Methods::Idempotent
+            } else {
+                Methods::Named(named)
+            },
         }
     }
 
     /// Whether a request of this method may be repeated once it was sent.
     pub fn repeats(&self, method: &Method) -> bool {
-        self.methods.contains(method)
+        match &self.methods {
+            Methods::Idempotent => IDEMPOTENT.contains(method),
+            Methods::Named(named) => named.contains(method),
+        }
     }
 
     /// Whether this condition is retried.
     pub fn on(&self, condition: RetryOn) -> bool {
-        self.retry.on.contains(&condition)
+        self.on.contains(&condition)
     }
 
     /// Whether a response of this status is retried.

@@ -1,5 +1,7 @@
 //! A service as one client namespace sees it.
 
+use std::sync::Arc;
+
 use super::{table::RouteTable, tcp::CompiledTcpRule};
 use crate::{
     documents::{ClientPolicy, Protocol, RouteScope, ServiceDocument, ServicePort},
@@ -10,7 +12,7 @@ use crate::{
 #[derive(Debug)]
 pub struct CompiledService {
     /// Its ports, ascending.
-    pub ports: Vec<CompiledPort>,
+    pub ports: Box<[CompiledPort]>,
 }
 
 /// A service port, ready to route.
@@ -20,12 +22,12 @@ pub struct CompiledPort {
     pub port: u16,
     /// What is spoken.
     pub protocol: Protocol,
-    /// How to call it.
-    pub policy: ClientPolicy,
+    /// How to call it. Shared with whoever calls it.
+    pub policy: Arc<ClientPolicy>,
     /// `None`: no HTTP routes, balanced over its endpoints.
-    pub(crate) http: Option<RouteTable>,
+    pub(crate) http: Option<Box<RouteTable>>,
     /// Older first. `None`: no TCP routes.
-    pub(crate) tcp: Option<Vec<CompiledTcpRule>>,
+    pub(crate) tcp: Option<Box<[CompiledTcpRule]>>,
 }
 
 impl CompiledService {
@@ -38,6 +40,7 @@ impl CompiledService {
             .map(|port| CompiledPort::compile(port, client_namespace, &mut problems))
             .collect();
         ports.sort_by_key(|port| port.port);
+        let ports = ports.into();
         (Self { ports }, problems)
     }
 
@@ -50,20 +53,20 @@ impl CompiledService {
 impl CompiledPort {
     fn compile(port: &ServicePort, client_namespace: &str, problems: &mut Vec<Problem>) -> Self {
         let http = rules_for(&port.http, client_namespace)
-            .map(|rules| RouteTable::compile(rules, problems));
+            .map(|rules| Box::new(RouteTable::compile(rules, problems)));
         let tcp = rules_for(&port.tcp, client_namespace)
             .map(|rules| rules.into_iter().map(CompiledTcpRule::compile).collect());
         Self {
             port: port.port,
             protocol: port.protocol,
-            policy: port.policy.clone(),
+            policy: Arc::new(port.policy.clone()),
             http,
             tcp,
         }
     }
 
     /// A port without routes: what is called there was chosen by the client itself.
-    pub fn without_routes(port: u16, protocol: Protocol, policy: ClientPolicy) -> Self {
+    pub fn without_routes(port: u16, protocol: Protocol, policy: Arc<ClientPolicy>) -> Self {
         Self {
             port,
             protocol,

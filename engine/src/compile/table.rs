@@ -1,14 +1,14 @@
 //! Rules × hostnames × matches, flattened and indexed: a request meets only the alternatives
 //! that its host and path leave, in order of precedence.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use regex::{Regex, RegexSet, RegexSetBuilder};
 
 use super::{
     conditions::{Conditions, Unmet},
     findings::{Findings, rule_name},
-    hosts::{HostMap, HostPattern},
+    hosts::{HostMap, HostPattern, Index},
     precedence::Precedence,
     rule::CompiledHttpRule,
     value::anchored,
@@ -284,12 +284,14 @@ impl Considered<'_> {
 /// The alternatives of one host by path. Each list is in order of precedence.
 #[derive(Debug, Default)]
 struct PathIndex {
-    exact: HashMap<Box<str>, Vec<usize>>,
+    exact: Index<Vec<usize>>,
     /// Expression and alternative; over all expressions in order of precedence.
     regex: Vec<(Arc<PathRegex>, usize)>,
-    set: Option<RegexSet>,
-    prefix: HashMap<Box<str>, Vec<usize>>,
+    set: Option<Box<RegexSet>>,
+    prefix: Index<Vec<usize>>,
     longest_prefix: usize,
+    /// Those that take every path: mostly all there are.
+    every: Vec<usize>,
 }
 
 impl PathIndex {
@@ -297,6 +299,7 @@ impl PathIndex {
         match path {
             PathCondition::Exact(path) => self.exact.entry(path.clone()).or_default().push(place),
             PathCondition::Regex(regex) => self.regex.push((Arc::clone(regex), place)),
+            PathCondition::Prefix(prefix) if prefix.is_empty() => self.every.push(place),
             PathCondition::Prefix(prefix) => {
                 self.longest_prefix = self.longest_prefix.max(prefix.len());
                 self.prefix.entry(prefix.clone()).or_default().push(place);
@@ -305,6 +308,7 @@ impl PathIndex {
     }
 
     fn finish(&mut self) {
+        self.every.shrink_to_fit();
         if self.regex.len() >= REGEX_SET_FROM {
             let patterns = self.regex.iter().map(|(regex, _)| regex.regex.as_str());
             // A set that grows too large is no mistake of its members: they are asked one by one.
@@ -312,7 +316,8 @@ impl PathIndex {
                 .size_limit(4 << 20)
                 .dfa_size_limit(4 << 20)
                 .build()
-                .ok();
+                .ok()
+                .map(Box::new);
         }
     }
 
@@ -347,7 +352,7 @@ impl PathIndex {
                 }
             }
         }
-        first(self.prefix.get(""), &mut accept)
+        first(Some(&self.every), &mut accept)
     }
 
     fn find_by_regex<T>(

@@ -60,7 +60,7 @@ pub fn decide_http<'c, 'r>(
     };
 
     let (routes, guard) = match scope {
-        Scope::Outbound(port) => (port.http.as_ref(), None),
+        Scope::Outbound(port) => (port.http.as_deref(), None),
         Scope::Inbound(inbound, port) => (None, Some((&inbound.authorization, port))),
         Scope::Gateway(listener) => {
             let served = listener

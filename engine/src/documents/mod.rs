@@ -17,6 +17,7 @@ mod endpoints;
 mod gateway;
 mod inbound;
 mod index;
+mod labels;
 mod mesh;
 mod route;
 mod service;
@@ -34,6 +35,7 @@ pub use envelope::{Document, Envelope, EnvelopeError, VERSION};
 pub use gateway::{GatewayDocument, GatewayListener};
 pub use inbound::{InboundDocument, InboundPort, MtlsMode, MtlsPolicy};
 pub use index::{INDEX_SHARDS, IndexDocument};
+pub use labels::Labels;
 pub use mesh::{MeshDocument, ReportTo};
 pub use name::{DocumentName, NameError};
 pub use route::{

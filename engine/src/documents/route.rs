@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, ServiceRef};
+use super::{Labels, Millis, ServiceRef};
 
 /// Rules and whose traffic they steer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -207,8 +207,8 @@ pub struct Backend {
     /// Relative weight; weights need not add to 100.
     pub weight: u32,
     /// A subset: only endpoints that have all these labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// The reference does not resolve: requests that draw it get 500 (Gateway API).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub invalid: bool,

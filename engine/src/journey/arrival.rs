@@ -82,7 +82,7 @@ fn workloads<'w>(
         let in_subset = backend
             .labels
             .iter()
-            .all(|(key, value)| workload.labels.get(key) == Some(value));
+            .all(|(key, value)| workload.labels.get(key).is_some_and(|of| of == value));
         let port = ports.get(&backend.service.port)?;
         in_subset.then_some((workload, *port))
     })

@@ -80,10 +80,7 @@ impl<'d> Empty<'d, '_> {
             if idle || !self.told.insert((rule, at)) {
                 continue;
             }
-            let is_in = |endpoint: &&Endpoint| {
-                let mut labels = backend.labels.iter();
-                labels.all(|(key, value)| endpoint.labels.get(key) == Some(value))
-            };
+            let is_in = |endpoint: &&Endpoint| backend.labels.are_within(&endpoint.labels);
             if known.iter().any(is_in) {
                 continue;
             }

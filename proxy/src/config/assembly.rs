@@ -2,14 +2,14 @@
 //! What is kept is compiled; the documents themselves are let go.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
 use weft_engine::{
     compile::CompiledService,
-    documents::{EndpointsDocument, ServiceDocument},
+    documents::{EndpointsDocument, Labels, ServiceDocument},
     identity::SpiffeId,
 };
 
@@ -137,10 +137,10 @@ fn sorted(by_port: BTreeMap<u16, Vec<EndpointView>>) -> Ports {
 
 fn ports(document: &EndpointsDocument) -> Ports {
     let mut by_port: BTreeMap<u16, Vec<EndpointView>> = BTreeMap::new();
-    // Identities and label sets repeat over a service's endpoints: one copy of each.
+    // Identities, zones and label sets repeat over a service's endpoints: one copy of each.
     let mut identities: BTreeMap<&str, Option<Arc<SpiffeId>>> = BTreeMap::new();
-    let mut label_sets: BTreeMap<&BTreeMap<String, String>, Arc<BTreeMap<String, String>>> =
-        BTreeMap::new();
+    let mut zones: BTreeMap<&str, Arc<str>> = BTreeMap::new();
+    let mut label_sets: BTreeSet<&Labels> = BTreeSet::new();
     for group in &document.groups {
         for endpoint in &group.endpoints {
             let identity = match endpoint.identity.as_deref() {
@@ -158,16 +158,16 @@ fn ports(document: &EndpointsDocument) -> Ports {
                     parsed.clone()
                 }
             };
-            let labels = label_sets
-                .entry(&endpoint.labels)
-                .or_insert_with(|| Arc::new(endpoint.labels.clone()))
-                .clone();
+            label_sets.insert(&endpoint.labels);
+            let labels = label_sets.get(&endpoint.labels).copied();
+            let zone = endpoint.zone.as_deref();
+            let zone = zone.map(|zone| zones.entry(zone).or_insert_with(|| zone.into()).clone());
             for (port, target) in &group.ports {
                 by_port.entry(*port).or_default().push(EndpointView {
                     address: SocketAddr::new(endpoint.address, *target),
                     identity: identity.clone(),
-                    zone: endpoint.zone.as_deref().map(Arc::from),
-                    labels: labels.clone(),
+                    zone: zone.clone(),
+                    labels: labels.cloned().unwrap_or_default(),
                     ready: endpoint.ready,
                 });
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weft_engine::{
     compile::CompiledPort,
-    documents::{Backend, ClientPolicy},
+    documents::{Backend, ClientPolicy, Labels},
     pod,
 };
 
@@ -80,7 +80,7 @@ impl PodCall {
     pub(crate) fn policy(&self) -> ClientPolicy {
         ClientPolicy {
             outlier_detection: None,
-            ..self.port().policy.clone()
+            ..ClientPolicy::clone(&self.port().policy)
         }
     }
 
@@ -90,7 +90,7 @@ impl PodCall {
             address: self.pod.address,
             identity: Some(self.pod.identity.clone()),
             zone: None,
-            labels: Arc::default(),
+            labels: Labels::default(),
             ready: true,
         }
     }

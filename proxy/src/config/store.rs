@@ -37,11 +37,14 @@ pub(super) const MAX_SERVICES: usize = 8_192;
 /// Names that are remembered as absent.
 pub(super) const MAX_ABSENT: usize = 1_024;
 
-type Inner = Arc<HashMap<Arc<str>, Arc<ServiceView>>>;
+/// By a name of the configuration: requests only look up.
+type Named<T> = HashMap<Arc<str>, T, foldhash::fast::RandomState>;
+
+type Inner = Arc<Named<Arc<ServiceView>>>;
 
 /// Service views by namespace, then name: a look-up borrows both.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ServiceTable(HashMap<Arc<str>, Inner>);
+pub(super) struct ServiceTable(Named<Inner>);
 
 impl ServiceTable {
     fn get(&self, namespace: &str, name: &str) -> Option<&Arc<ServiceView>> {

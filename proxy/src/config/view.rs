@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, net::SocketAddr, sync::Arc};
 
 use weft_engine::{
     compile::{CompiledGateway, CompiledListener, CompiledService},
+    documents::Labels,
     identity::SpiffeId,
 };
 
@@ -35,7 +36,7 @@ pub struct EndpointView {
     /// Its zone.
     pub zone: Option<Arc<str>>,
     /// Labels that subsets name.
-    pub labels: Arc<BTreeMap<String, String>>,
+    pub labels: Labels,
     /// Whether it takes new traffic.
     pub ready: bool,
 }

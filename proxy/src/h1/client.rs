@@ -14,7 +14,7 @@ use http::{Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
-    Error,
+    AsCame, Error,
     body::{Framing, Piece},
     input::{Input, may_be_whole},
     output::Output,
@@ -105,12 +105,14 @@ impl Connection {
         };
         let Received {
             parts,
+            came,
             framing,
             keep_alive,
         } = received;
         let upgraded = parts.status == StatusCode::SWITCHING_PROTOCOLS;
         let body = ReplyBody {
             connection: Some(self),
+            came,
             framing,
             sending,
             reusable: keep_alive && !upgraded,
@@ -254,6 +256,8 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
 /// A response's body, and with it the connection that it comes on.
 pub(crate) struct ReplyBody<B> {
     connection: Option<Box<Connection>>,
+    /// The response's fields, where they need no map.
+    came: Option<AsCame>,
     framing: Framing,
     sending: Sending<B>,
     /// The connection may carry another exchange after this one.
@@ -269,6 +273,11 @@ impl<B> fmt::Debug for ReplyBody<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> ReplyBody<B> {
+    /// The response's fields, where they are not in its map.
+    pub(crate) fn came(&mut self) -> &mut Option<AsCame> {
+        &mut self.came
+    }
+
     /// The connection, if it may carry another exchange: both messages have ended, and nothing
     /// came after them.
     pub(crate) fn into_connection(mut self) -> Option<Box<Connection>> {

@@ -97,7 +97,7 @@ pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
 }
 
 /// Digits and nothing else (RFC 9110 8.6): no sign, no list, no space.
-fn number(text: &[u8]) -> Option<u64> {
+pub(super) fn number(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }

@@ -17,6 +17,9 @@ mod chunked;
 /// What makes a message's framing clear, in its fields.
 mod fields;
 
+/// Fields that need no map.
+mod as_came;
+
 /// The head of a request.
 mod request;
 
@@ -38,6 +41,7 @@ mod client;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use as_came::{AsCame, ResponseFields};
 pub(crate) use client::{Connection, ReplyBody, SendFailure};
 pub(crate) use request::{MAX_HEAD, MAX_HEADERS, RequestHead};
 pub(crate) use server::{Asked, End, Incoming, Patience, Served};

@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use http::{Method, Response, StatusCode, Version, header, response::Parts};
 
 use super::{
-    Error,
+    AsCame, Error,
     body::Framing,
     chunked::Chunked,
     fields::{self, Fields},
@@ -24,6 +24,8 @@ const MAX_HEADERS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Received {
     pub parts: Parts,
+    /// The fields, where they need no map; `None`: they are in `parts`.
+    pub came: Option<AsCame>,
     pub framing: Framing,
     /// The server would use the connection for a further exchange.
     pub keep_alive: bool,
@@ -57,7 +59,14 @@ pub(super) fn parse(held: &mut Bytes, method: &Method) -> Result<Option<Received
         Some(1) => Version::HTTP_11,
         _ => Version::HTTP_10,
     };
-    let mut fields = Fields::new(&bytes, response.headers)?;
+    let came = match status {
+        StatusCode::SWITCHING_PROTOCOLS => None,
+        _ => AsCame::new(&bytes, response.headers),
+    };
+    let (mut fields, came) = match came {
+        Some((fields, came)) => (fields, Some(came)),
+        None => (Fields::new(&bytes, response.headers)?, None),
+    };
     let mut keep_alive = fields.keeps_alive(version);
     let bodiless = *method == Method::HEAD
         || status.is_informational()
@@ -88,6 +97,7 @@ pub(super) fn parse(held: &mut Bytes, method: &Method) -> Result<Option<Received
     Ok(Some(Received {
         keep_alive: keep_alive && !matches!(framing, Framing::UntilClose),
         parts,
+        came,
         framing,
     }))
 }
@@ -102,11 +112,12 @@ pub(super) struct Wanted {
     pub trailers: bool,
 }
 
-/// Writes a head; `length`: the body's, where it is known. Gives what frames the body, and
-/// whether the connection may carry another request.
+/// Writes a head: the fields that came as they are, then those of `parts`; `length`: the body's,
+/// where it is known. Gives what frames the body, and whether the connection may carry another request.
 pub(super) fn write(
     out: &mut Vec<u8>,
     parts: &Parts,
+    came: Option<&AsCame>,
     length: Option<u64>,
     wanted: Wanted,
     keep_alive: bool,
@@ -120,7 +131,7 @@ pub(super) fn write(
         parts.headers.contains_key(header::CONNECTION) && status != StatusCode::SWITCHING_PROTOCOLS;
     let keep_alive = keep_alive && !until_close && !says_close;
 
-    out.reserve(fields::estimate(&parts.headers, length));
+    out.reserve(fields::estimate(&parts.headers, length) + came.map_or(0, AsCame::size));
     if status == StatusCode::OK {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     } else {
@@ -135,6 +146,12 @@ pub(super) fn write(
     let keeps_length = bodiless
         && (wanted.no_body || status == StatusCode::NOT_MODIFIED)
         && status != StatusCode::NO_CONTENT;
+    if let Some(came) = came {
+        came.write(out);
+        if let Some(length) = came.length().filter(|_| keeps_length) {
+            fields::write_length(out, length);
+        }
+    }
     for (name, value) in &parts.headers {
         if *name != header::CONTENT_LENGTH || keeps_length {
             fields::write(out, name.as_str().as_bytes(), value.as_bytes());
@@ -156,7 +173,7 @@ pub(super) fn write(
             }
         }
     };
-    if !parts.headers.contains_key(header::DATE) {
+    if !came.is_some_and(AsCame::has_date) && !parts.headers.contains_key(header::DATE) {
         write_date(out);
     }
     if status != StatusCode::SWITCHING_PROTOCOLS && !says_close {

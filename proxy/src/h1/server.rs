@@ -16,7 +16,7 @@ use http_body::Body;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::{
-    Error, MAX_HEAD,
+    AsCame, Error, MAX_HEAD,
     body::Framing,
     fields,
     input::{Input, may_be_whole},
@@ -222,10 +222,12 @@ impl Incoming {
         .await
     }
 
-    /// Sends the response to its end. `last`: no further request is taken.
+    /// Sends the response to its end: the fields that came, then its own. `last`: no further request
+    /// is taken.
     pub(crate) async fn respond<B>(
         &mut self,
         response: Response<B>,
+        came: Option<AsCame>,
         answer: Answer,
         last: bool,
     ) -> Served
@@ -245,11 +247,12 @@ impl Incoming {
         let (encoder, keep_alive) = response::write(
             output.buffer(),
             &parts,
+            came.as_ref(),
             body.size_hint().exact(),
             wanted,
             answer.keep_alive && !last && !left,
         );
-        drop(parts);
+        drop((parts, came));
         self.wire.borrow_mut().interim = b"";
         let mut pump = Pump::new(body, encoder);
         let mut stalled = None;

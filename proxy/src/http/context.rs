@@ -7,9 +7,9 @@ use std::{
 };
 
 use http::uri::Authority;
-use weft_engine::authority::AuthorityRejection;
+use weft_engine::{authority::AuthorityRejection, documents::ServiceRef};
 
-use super::{request_body::Activity, series::Series};
+use super::{request_body::Activity, series::Series, target::service_of};
 use crate::{
     connection::ConnectionInfo,
     observe::{Counter, Gauge, families},
@@ -25,6 +25,23 @@ pub(super) struct Named {
     pub parsed: Option<Authority>,
     /// Why the engine would refuse it.
     pub rejection: Option<AuthorityRejection>,
+    /// What it names in a cluster of that domain.
+    service: RefCell<Option<(Box<str>, Option<Rc<ServiceRef>>)>>,
+}
+
+impl Named {
+    /// The service that it names, as clients in `namespace` mean it; read once.
+    pub(super) fn service(&self, namespace: &str, domain: &str) -> Option<Rc<ServiceRef>> {
+        let mut known = self.service.borrow_mut();
+        match &*known {
+            Some((of, service)) if **of == *domain => service.clone(),
+            _ => {
+                let service = service_of(&self.text, namespace, domain).map(Rc::new);
+                *known = Some((domain.into(), service.clone()));
+                service
+            }
+        }
+    }
 }
 
 /// Exchanges whose timers a connection keeps for later ones. HTTP/1.1 needs one.
@@ -94,6 +111,7 @@ impl Context {
                 text: authority.into(),
                 parsed: Authority::try_from(authority).ok(),
                 rejection: weft_engine::authority::host(authority).err(),
+                service: RefCell::default(),
             });
         }
         named.clone()

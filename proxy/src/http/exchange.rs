@@ -1,6 +1,6 @@
 //! One request, from its head to its last byte.
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -11,7 +11,7 @@ use http::{
 use weft_engine::{
     compile::CompiledHttpRule,
     decide::{self, HttpFacts, Peer, Verdict},
-    documents::Protocol,
+    documents::{Labels, Protocol},
 };
 
 use super::{
@@ -30,7 +30,7 @@ use super::{
     response_body::ResponseBody,
     validate,
 };
-use crate::{connection::Target, upstream::Cluster};
+use crate::{connection::Target, h1::ResponseFields, upstream::Cluster};
 
 /// Serves one request.
 pub(super) async fn exchange(
@@ -79,7 +79,7 @@ struct Arrived<'c> {
 struct Outgoing<'a> {
     rule: Option<&'a CompiledHttpRule>,
     cluster: Rc<Cluster>,
-    labels: &'a BTreeMap<String, String>,
+    labels: Option<&'a Labels>,
     declared: Option<Protocol>,
     /// What the client spoke.
     version: Version,
@@ -107,7 +107,7 @@ impl Arrived<'_> {
         }
         let hop = headers::strip_request(&mut parts);
 
-        let place = Place::find(worker, &connection.target, authority, observation).await?;
+        let place = Place::find(worker, &connection.target, &named, observation).await?;
         let scope = place.scope(authority)?;
         let peer = Peer {
             address: connection.peer.ip(),
@@ -212,8 +212,20 @@ impl Arrived<'_> {
             declared,
         };
         let (mut response, answered) = job.run(observation).await?;
-        if let Some(rule) = rule {
-            rule.response_headers.apply(response.headers_mut());
+        if version == Version::HTTP_2
+            && let Some(came) = response.body_mut().take_came()
+        {
+            came.into_map(response.headers_mut());
+        }
+        if let Some(rule) = rule
+            && !rule.response_headers.is_empty()
+        {
+            let mut map = std::mem::take(response.headers_mut());
+            rule.response_headers.apply(&mut ResponseFields {
+                came: response.body_mut().came(),
+                map: &mut map,
+            });
+            *response.headers_mut() = map;
         }
         Ok(Reply::Forwarded(Box::new(Forwarded {
             response,

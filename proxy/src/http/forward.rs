@@ -1,7 +1,6 @@
 //! Endpoint, connection, attempt, retry.
 
 use std::{
-    collections::BTreeMap,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -10,7 +9,7 @@ use http::{Response, Version};
 use tokio::time::sleep;
 use weft_engine::{
     compile::CompiledHttpRule,
-    documents::{LoadBalancing, Protocol},
+    documents::{Labels, LoadBalancing, Protocol},
 };
 
 use super::{
@@ -54,7 +53,7 @@ impl Limits {
         began: Instant,
     ) -> Self {
         let policy = cluster.policy();
-        let timeouts = rule.map(|rule| &rule.rule.timeouts);
+        let timeouts = rule.map(|rule| &rule.timeouts);
         let some = |millis: u64| (millis > 0).then(|| Duration::from_millis(millis));
         let request = timeouts
             .and_then(|timeouts| timeouts.request)
@@ -80,7 +79,7 @@ impl Limits {
 pub(super) struct Job<'a> {
     pub context: &'a Context,
     pub cluster: Rc<Cluster>,
-    pub labels: &'a BTreeMap<String, String>,
+    pub labels: Option<&'a Labels>,
     pub rule: Option<&'a CompiledHttpRule>,
     pub head: Head,
     pub upload: Upload,
@@ -118,7 +117,7 @@ impl Job<'_> {
             cluster.metrics.overflow("max_requests");
             return Err(Refusal::Upstream(UpstreamError::Overflow("maxRequests")));
         };
-        let retry = self.rule.and_then(|rule| rule.retry.as_ref());
+        let retry = self.rule.and_then(|rule| rule.retry.as_deref());
         let mut retries = Retries::new(retry, self.head.method.clone(), self.is_grpc);
         let mut tried: Vec<Rc<Endpoint>> = Vec::new();
         let mut now = began;

@@ -10,7 +10,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::request_body::{RequestBody, RequestBodyError};
-use crate::{h1, upstream::pool::Cause};
+use crate::{
+    h1::{self, AsCame},
+    upstream::pool::Cause,
+};
 
 /// A request's body as the client sends it.
 #[derive(Debug)]
@@ -30,6 +33,24 @@ pub(crate) enum ServerBody {
     Http1(Box<h1::ReplyBody<RequestBody>>),
     /// On a stream in HTTP/2.
     Http2(Incoming),
+}
+
+impl ServerBody {
+    /// The response's fields, where they are not in its map.
+    pub(super) fn came(&mut self) -> Option<&mut AsCame> {
+        match self {
+            Self::Http1(body) => body.came().as_mut(),
+            Self::Http2(_) => None,
+        }
+    }
+
+    /// Takes them.
+    pub(super) fn take_came(&mut self) -> Option<AsCame> {
+        match self {
+            Self::Http1(body) => body.came().take(),
+            Self::Http2(_) => None,
+        }
+    }
 }
 
 type Framed<E> = Poll<Option<Result<Frame<Bytes>, E>>>;

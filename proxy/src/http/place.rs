@@ -1,15 +1,19 @@
 //! What a request's target turned out to be: whose rules decide, and which cluster takes it.
 
-use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 
 use weft_engine::{
     compile::{CompiledHttpRule, CompiledInbound},
     decide::{self, Scope},
-    documents::Protocol,
+    documents::{Labels, Protocol},
     identity::Workload,
 };
 
-use super::{context::Context, observation::Observation, respond::Refusal, target::service_of};
+use super::{
+    context::{Context, Named},
+    observation::Observation,
+    respond::Refusal,
+};
 use crate::{
     config::{GatewayView, PodCall, ServiceView},
     connection::Target,
@@ -33,15 +37,12 @@ pub(super) enum Place {
     },
 }
 
-/// Labels of every endpoint.
-static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
-
 impl Place {
     /// Loads what the target names.
     pub(super) async fn find(
         worker: &Worker,
         target: &Target,
-        authority: &str,
+        named: &Named,
         observation: &mut Observation,
     ) -> Result<Self, Refusal> {
         let config = &worker.config;
@@ -65,13 +66,13 @@ impl Place {
                     .map(|mesh| mesh.cluster_domain.as_str())
                     .filter(|domain| !domain.is_empty())
                     .unwrap_or("cluster.local");
-                let unknown = || Refusal::UnknownHost(authority.chars().take(256).collect());
-                let named = service_of(authority, &worker.bootstrap.namespace, domain)
-                    .ok_or_else(unknown)?;
-                let view = config.service(&named.namespace, &named.name).await;
+                let unknown = || Refusal::UnknownHost(named.text.chars().take(256).collect());
+                let service = named.service(&worker.bootstrap.namespace, domain);
+                let service = service.ok_or_else(unknown)?;
+                let view = config.service(&service.namespace, &service.name).await;
                 let view = view.ok_or_else(unknown)?;
-                observation.destination(&view.namespace, &view.name, named.port);
-                Ok(Self::Service(view, named.port))
+                observation.destination(&view.namespace, &view.name, service.port);
+                Ok(Self::Service(view, service.port))
             }
             Target::Listener(name) => {
                 let view = config
@@ -127,13 +128,13 @@ impl Place {
         }
     }
 
-    /// The cluster that takes the request, and the labels of the endpoints that may: drawn by
+    /// The cluster that takes the request, and the labels of the endpoints that may, `None`: all: drawn by
     /// weight where the rule says so.
     pub(super) async fn cluster<'l>(
         &self,
         context: &Context,
         rule: Option<&'l CompiledHttpRule>,
-    ) -> Result<(Rc<Cluster>, &'l BTreeMap<String, String>), Refusal> {
+    ) -> Result<(Rc<Cluster>, Option<&'l Labels>), Refusal> {
         let worker = &context.worker;
         let Some(rule) = rule else {
             let cluster = match self {
@@ -143,7 +144,7 @@ impl Place {
                 // A gateway's request without a rule is `NoRoute`, so this is not reached.
                 Self::Gateway(..) => return Err(Refusal::NoRoute),
             };
-            return Ok((cluster, &NO_LABELS));
+            return Ok((cluster, None));
         };
         let backend = decide::pick_backend(rule.backends(), fastrand::u64(..))
             .ok_or(Refusal::NoBackend("no_backend"))?;
@@ -164,7 +165,7 @@ impl Place {
                 service_cluster(context, &view, wanted.port)
             }
         };
-        Ok((cluster, &backend.labels))
+        Ok((cluster, Some(&backend.labels)))
     }
 }
 

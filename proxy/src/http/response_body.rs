@@ -15,7 +15,7 @@ use super::{
     attempt::Answered, forward::Limits, grpc, incoming::ServerBody, observation::Observation,
     request_body::Activity, upgrade::Switched,
 };
-use crate::upstream::pool::Cause;
+use crate::{h1::AsCame, upstream::pool::Cause};
 
 /// Why a response ends before its end.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +93,14 @@ impl ResponseBody {
     /// No body; the exchange goes on in another protocol.
     pub(super) fn switched(switched: Switched) -> Self {
         Self(Inner::Switched(Box::new(switched)))
+    }
+
+    /// The response's fields, where they are not in its map.
+    pub(super) fn take_came(&mut self) -> Option<AsCame> {
+        match &mut self.0 {
+            Inner::Streamed(streamed) => streamed.body.as_mut()?.take_came(),
+            _ => None,
+        }
     }
 
     /// The other side of a switch of protocols.

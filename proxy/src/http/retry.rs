@@ -48,7 +48,7 @@ pub(super) enum Next {
 impl<'r> Retries<'r> {
     pub(super) fn new(rule: Option<&'r CompiledRetry>, method: Method, is_grpc: bool) -> Self {
         Self {
-            rule: rule.filter(|rule| rule.retry.attempts > 0),
+            rule: rule.filter(|rule| rule.attempts > 0),
             method,
             is_grpc,
             by_rule: 0,
@@ -58,8 +58,7 @@ impl<'r> Retries<'r> {
 
     /// Whether the rule may still ask for another attempt.
     fn by_rule_possible(&self) -> bool {
-        self.rule
-            .is_some_and(|rule| self.by_rule < rule.retry.attempts)
+        self.rule.is_some_and(|rule| self.by_rule < rule.attempts)
     }
 
     /// No response came. `reused`: the connection had carried requests before.
@@ -162,8 +161,8 @@ impl<'r> Retries<'r> {
 /// Exponential with full jitter: anywhere between nothing and the base doubled at each retry, so
 /// that clients that failed together do not come back together.
 fn backoff(rule: &CompiledRetry, retries: u32, draw: f64) -> Duration {
-    let base = Duration::from_millis(rule.retry.backoff_base);
-    let max = Duration::from_millis(rule.retry.backoff_max).max(base);
+    let base = Duration::from_millis(rule.backoff_base);
+    let max = Duration::from_millis(rule.backoff_max).max(base);
     let ceiling = base
         .saturating_mul(2u32.saturating_pow(retries.min(16)))
         .min(max);

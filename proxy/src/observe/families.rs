@@ -132,7 +132,7 @@ family!(
     ["result"]
 );
 family!(
-    /// Problems of the active documents (their parts fail closed).
+    /// Problems of the active documents (their parts fail closed); only of those that have some.
     CONFIG_PROBLEMS, Gauge, "weft_config_problems", "Problems in the active config documents",
     ["document"]
 );

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -120,8 +120,8 @@ enum Series {
 #[derive(Debug)]
 struct Entry {
     series: Series,
-    /// What a scrape last saw of it, and when that was new.
-    seen: (u64, Instant),
+    /// What a scrape last saw of it, and in which second since the first series that was new.
+    seen: (u32, u32),
 }
 
 #[derive(Debug)]
@@ -224,12 +224,19 @@ impl Recorder {
     }
 }
 
+/// Seconds since the first series of the process: half of what an [`Instant`] takes, in each series.
+fn second(now: Instant) -> u32 {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let age = now.saturating_duration_since(*FIRST.get_or_init(|| now));
+    u32::try_from(age.as_secs()).unwrap_or(u32::MAX)
+}
+
 impl FamilyTable {
     fn insert(&mut self, key: &str) -> Series {
         let series = Series::new(self.family.kind);
         let entry = Entry {
             series: series.clone(),
-            seen: (0, Instant::now()),
+            seen: (0, second(Instant::now())),
         };
         self.series.insert(key.into(), entry);
         series
@@ -237,7 +244,7 @@ impl FamilyTable {
 
     /// Forgets what was last counted longer ago than [`IDLE_SERIES`]. Only series of traffic:
     /// those name services and peers, of which there is no end, and are back at the next request.
-    fn expire(&mut self, now: Instant) {
+    fn expire(&mut self, now: u32) {
         if !self.family.labels.contains(&"destination_service") {
             return;
         }
@@ -247,7 +254,7 @@ impl FamilyTable {
             if value != entry.seen.0 || entry.series.is_held() {
                 entry.seen = (value, now);
             }
-            now.duration_since(entry.seen.1) < IDLE_SERIES
+            Duration::from_secs(u64::from(now.saturating_sub(entry.seen.1))) < IDLE_SERIES
         });
         if self.series.len() < before {
             self.series.shrink_to_fit();
@@ -257,8 +264,12 @@ impl FamilyTable {
 
 impl Series {
     /// Changes with whatever is counted.
-    fn fingerprint(&self) -> u64 {
-        match self {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "what changes, changes in its low half"
+    )]
+    fn fingerprint(&self) -> u32 {
+        let value = match self {
             Self::Counter(counter) => counter.get(),
             Self::Gauge(gauge) => gauge.0.load(Relaxed).cast_unsigned(),
             Self::Histogram(histogram) => {
@@ -266,7 +277,8 @@ impl Series {
                 let count: u64 = buckets.iter().map(|bucket| bucket.load(Relaxed)).sum();
                 count.wrapping_add(histogram.0.nanos.load(Relaxed))
             }
-        }
+        };
+        value as u32
     }
 
     /// Whether somebody beside the table may count in it at any time.

@@ -1,12 +1,12 @@
 //! To an endpoint of a service, or past the mesh.
 
-use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
 use weft_engine::{
     compile::CompiledPort,
     decide::{Peer, Scope, Verdict, decide_tcp, pick_backend},
-    documents::Backend,
+    documents::{Backend, Labels},
 };
 
 use super::{copy_both, inbound::IDLE_TIMEOUT, session::Session};
@@ -19,9 +19,6 @@ use crate::{
 
 /// How long a host outside the mesh may take to accept.
 const PASSTHROUGH_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Labels of every endpoint.
-static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
 
 /// What a connection is meant for, with the configuration of this moment.
 enum Meant {
@@ -44,13 +41,13 @@ impl Meant {
         &self,
         worker: &Rc<Worker>,
         backend: Option<&'b Backend>,
-    ) -> Option<(Rc<Cluster>, &'b BTreeMap<String, String>)> {
+    ) -> Option<(Rc<Cluster>, Option<&'b Labels>)> {
         let Some(backend) = backend else {
             let cluster = match self {
                 Self::Service(view, port) => Upstreams::service(worker, view, *port),
                 Self::Pod(call) => Upstreams::pod(worker, call),
             };
-            return Some((cluster, &NO_LABELS));
+            return Some((cluster, None));
         };
         let cluster = match self {
             Self::Pod(call) if call.is_meant(backend) => Upstreams::pod(worker, call),
@@ -63,7 +60,7 @@ impl Meant {
                 Upstreams::service(worker, &view, wanted.port)
             }
         };
-        Some((cluster, &backend.labels))
+        Some((cluster, Some(&backend.labels)))
     }
 }
 

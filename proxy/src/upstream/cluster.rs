@@ -4,13 +4,14 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
+    ops::Deref,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use weft_engine::documents::{ClientPolicy, LoadBalancing, Protocol};
+use weft_engine::documents::{ClientPolicy, Labels, LoadBalancing, Protocol};
 
 use super::{
     balance::{Candidate, Picker},
@@ -40,7 +41,6 @@ pub struct Cluster {
     /// No longer in the registry.
     withdrawn: Cell<bool>,
     current: RefCell<Rc<Current>>,
-    states: RefCell<HashMap<EndpointKey, Rc<Endpoint>>>,
     picker: Picker,
     budget: RefCell<RetryBudget>,
     interval_ends: Cell<Option<Instant>>,
@@ -51,47 +51,59 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Current {
     generation: Option<u64>,
-    policy: Rc<ClientPolicy>,
+    policy: Arc<ClientPolicy>,
     protocol: Protocol,
     views: Arc<[EndpointView]>,
-    /// The ready endpoints.
+    /// Their state, in the same order.
+    endpoints: Rc<[Rc<Endpoint>]>,
+    /// The ready endpoints; mostly all of them.
     ready: Rc<[Rc<Endpoint>]>,
     /// The ready endpoints by subset, filled on first use.
     subsets: RefCell<Vec<Subset>>,
 }
 
+/// How to call a cluster. Kept for as long as an exchange needs it, whatever newer views say.
+#[derive(Clone, Debug)]
+pub struct Policy(Rc<Current>);
+
+impl Deref for Policy {
+    type Target = ClientPolicy;
+
+    fn deref(&self) -> &ClientPolicy {
+        &self.0.policy
+    }
+}
+
 #[derive(Debug)]
 struct Subset {
-    labels: BTreeMap<String, String>,
+    labels: Labels,
     endpoints: Rc<[Rc<Endpoint>]>,
 }
 
 impl Cluster {
     /// An empty cluster; [`Self::follow`] fills it.
     pub fn new(
-        namespace: &str,
-        service: &str,
-        port: u16,
+        (namespace, service, port): (&Arc<str>, &Arc<str>, u16),
         workers: u32,
         metrics: ClusterMetrics,
         now: Instant,
     ) -> Rc<Self> {
         Rc::new(Self {
-            namespace: namespace.into(),
-            service: service.into(),
+            namespace: namespace.clone(),
+            service: service.clone(),
             port,
             bounds: Rc::new(Bounds::default()),
             workers,
             withdrawn: Cell::new(false),
             current: RefCell::new(Rc::new(Current {
                 generation: None,
-                policy: Rc::default(),
+                policy: Arc::default(),
                 protocol: Protocol::Auto,
                 views: Arc::default(),
+                endpoints: Rc::default(),
                 ready: Rc::default(),
                 subsets: RefCell::default(),
             })),
-            states: RefCell::default(),
             picker: Picker::default(),
             budget: RefCell::new(RetryBudget::new(now)),
             interval_ends: Cell::new(None),
@@ -108,7 +120,7 @@ impl Cluster {
         let (policy, protocol) = view
             .compiled
             .port(self.port)
-            .map(|port| (Rc::new(port.policy.clone()), port.protocol))
+            .map(|port| (port.policy.clone(), port.protocol))
             .unwrap_or_default();
         self.replace(
             Some(view.generation),
@@ -143,7 +155,8 @@ impl Cluster {
                 return;
             }
         }
-        self.replace(None, Rc::new(policy), protocol, Arc::from([endpoint]), now);
+        let (policy, views) = (Arc::new(policy), Arc::from([endpoint]));
+        self.replace(None, policy, protocol, views, now);
     }
 
     /// Whether exchanges or connections are under way.
@@ -161,8 +174,8 @@ impl Cluster {
 
     /// Its service is gone: idle connections close, and its gauge goes.
     pub(super) fn withdraw(&self, now: Instant) {
-        let nothing = (Rc::default(), Protocol::Auto, Arc::default());
-        self.replace(None, nothing.0, nothing.1, nothing.2, now);
+        let (policy, views) = (Arc::default(), Arc::default());
+        self.replace(None, policy, Protocol::Auto, views, now);
         self.metrics.withdraw();
         self.withdrawn.set(true);
     }
@@ -170,44 +183,48 @@ impl Cluster {
     pub(super) fn replace(
         &self,
         generation: Option<u64>,
-        policy: Rc<ClientPolicy>,
+        policy: Arc<ClientPolicy>,
         protocol: Protocol,
         views: Arc<[EndpointView]>,
         now: Instant,
     ) {
-        let mut states = self.states.borrow_mut();
-        let mut kept = HashMap::with_capacity(views.len());
-        let mut ready = Vec::with_capacity(views.len());
-        for view in views.iter() {
-            let key = key_of(view);
-            let endpoint = states
-                .remove(&key)
-                .unwrap_or_else(|| Endpoint::new(key.clone(), now));
-            if view.ready {
-                ready.push(endpoint.clone());
-            }
-            kept.insert(key, endpoint);
-        }
-        for (_, gone) in states.drain() {
-            gone.retire();
-        }
-        *states = kept;
+        let before = self.current.borrow().endpoints.clone();
+        let known = before.iter().map(|endpoint| (&endpoint.key, endpoint));
+        let mut known: HashMap<&EndpointKey, &Rc<Endpoint>> = known.collect();
+        let endpoints: Rc<[Rc<Endpoint>]> = views
+            .iter()
+            .map(|view| {
+                let key = key_of(view);
+                match known.remove(&key) {
+                    Some(endpoint) => endpoint.clone(),
+                    None => Endpoint::new(key, now),
+                }
+            })
+            .collect();
+        known.values().for_each(|gone| gone.retire());
+        let ready = if views.iter().all(|view| view.ready) {
+            endpoints.clone()
+        } else {
+            let ready = views.iter().zip(endpoints.iter());
+            let ready = ready.filter(|(view, _)| view.ready);
+            ready.map(|(_, endpoint)| endpoint.clone()).collect()
+        };
         self.bounds.set(&policy.connection_pool, self.workers);
         *self.current.borrow_mut() = Rc::new(Current {
             generation,
             policy,
             protocol,
             views,
-            ready: ready.into(),
+            endpoints,
+            ready,
             subsets: RefCell::default(),
         });
-        drop(states);
         self.count_ejected(now);
     }
 
     /// How to call it, by the newest view.
-    pub fn policy(&self) -> Rc<ClientPolicy> {
-        self.current.borrow().policy.clone()
+    pub fn policy(&self) -> Policy {
+        Policy(self.current.borrow().clone())
     }
 
     /// What its port is declared to speak.
@@ -220,17 +237,17 @@ impl Cluster {
         self.picker.draw()
     }
 
-    /// Picks an endpoint of the subset; `avoid`: those that an earlier attempt used.
+    /// Picks an endpoint of the subset, `None`: of all; `avoid`: those that an earlier attempt used.
     pub fn pick(
         &self,
         default: LoadBalancing,
-        labels: &BTreeMap<String, String>,
+        labels: Option<&Labels>,
         avoid: &[Rc<Endpoint>],
         now: Instant,
     ) -> Option<Rc<Endpoint>> {
         self.end_interval_if_due(now);
         let current = self.current.borrow().clone();
-        let endpoints = self.subset(&current, labels);
+        let endpoints = Self::subset(&current, labels);
         let algorithm = current.policy.load_balancing.unwrap_or(default);
         self.picker
             .pick(
@@ -242,32 +259,24 @@ impl Cluster {
             .cloned()
     }
 
-    fn subset(&self, current: &Current, labels: &BTreeMap<String, String>) -> Rc<[Rc<Endpoint>]> {
-        if labels.is_empty() {
+    fn subset(current: &Current, labels: Option<&Labels>) -> Rc<[Rc<Endpoint>]> {
+        let Some(labels) = labels.filter(|labels| !labels.is_empty()) else {
             return current.ready.clone();
-        }
-        if let Some(subset) = current
-            .subsets
-            .borrow()
-            .iter()
-            .find(|subset| subset.labels == *labels)
-        {
+        };
+        let mut subsets = current.subsets.borrow_mut();
+        if let Some(subset) = subsets.iter().find(|subset| subset.labels == *labels) {
             return subset.endpoints.clone();
         }
-        let states = self.states.borrow();
         let endpoints: Rc<[Rc<Endpoint>]> = current
             .views
             .iter()
-            .filter(|view| view.ready)
-            .filter(|view| {
-                labels
-                    .iter()
-                    .all(|(key, value)| view.labels.get(key) == Some(value))
-            })
-            .filter_map(|view| states.get(&key_of(view)).cloned())
+            .zip(current.endpoints.iter())
+            .filter(|(view, _)| view.ready && labels.are_within(&view.labels))
+            .map(|(_, endpoint)| endpoint.clone())
             .collect();
-        let mut subsets = current.subsets.borrow_mut();
         if subsets.len() < SUBSETS {
+            // Most services have a few: no room for more.
+            subsets.reserve_exact(1);
             subsets.push(Subset {
                 labels: labels.clone(),
                 endpoints: endpoints.clone(),
@@ -311,7 +320,7 @@ impl Cluster {
             service = %self.service,
             namespace = %self.namespace,
             port = self.port,
-            endpoint = %endpoint.label,
+            endpoint = %endpoint.key.address,
             reason,
             seconds = duration.as_secs_f64(),
             "endpoint ejected"
@@ -389,12 +398,13 @@ impl Cluster {
 
     /// Every endpoint that the newest view names.
     pub fn endpoints(&self) -> Vec<Rc<Endpoint>> {
-        self.states.borrow().values().cloned().collect()
+        self.current.borrow().endpoints.to_vec()
     }
 
     /// Calls `visit` for each endpoint until it says it is done.
     pub(super) fn any_endpoint(&self, mut visit: impl FnMut(&Rc<Endpoint>) -> bool) -> bool {
-        self.states.borrow().values().any(&mut visit)
+        let current = self.current.borrow().clone();
+        current.endpoints.iter().any(&mut visit)
     }
 }
 

@@ -32,8 +32,6 @@ pub struct EndpointKey {
 pub struct Endpoint {
     /// Who it is.
     pub key: EndpointKey,
-    /// Its address as logs and traces show it.
-    pub label: Arc<str>,
     outstanding: Cell<u32>,
     ewma: Cell<PeakEwma>,
     record: Cell<Record>,
@@ -60,7 +58,6 @@ impl Endpoint {
     /// Nothing known yet.
     pub fn new(key: EndpointKey, now: Instant) -> Rc<Self> {
         Rc::new(Self {
-            label: key.address.to_string().into(),
             key,
             outstanding: Cell::new(0),
             ewma: Cell::new(PeakEwma::new(now)),

@@ -37,7 +37,7 @@ mod metrics;
 mod registry;
 
 pub(crate) use attempts::{Attempts, HASTY_ATTEMPTS};
-pub use cluster::Cluster;
+pub use cluster::{Cluster, Policy};
 pub use endpoint::{Endpoint, EndpointKey, Outstanding};
 pub use registry::Upstreams;
 pub use stream::UpstreamStream;

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use weft_engine::documents::{ClientPolicy, ConnectionPool, Keepalive, Protocol};
+use weft_engine::documents::{ClientPolicy, ConnectionPool, Keepalive, Labels, Protocol};
 
 use super::{cluster::Cluster, metrics::ClusterMetrics, pool};
 use crate::{
@@ -75,9 +75,7 @@ impl Upstreams {
         let found = this.services.borrow().get(key.as_str()).cloned();
         let cluster = found.unwrap_or_else(|| {
             let cluster = Cluster::new(
-                &view.namespace,
-                &view.name,
-                port,
+                (&view.namespace, &view.name, port),
                 u32::try_from(worker.bootstrap.worker_count()).unwrap_or(u32::MAX),
                 ClusterMetrics::new(&worker.metrics, &view.namespace, &view.name, port),
                 now,
@@ -119,12 +117,11 @@ impl Upstreams {
                 gone.cluster.withdraw(now);
             }
         }
+        let (namespace, service) = (namespace.into(), service.into());
         let cluster = Cluster::new(
-            namespace,
-            service,
-            port,
+            (&namespace, &service, port),
             u32::try_from(worker.bootstrap.worker_count()).unwrap_or(u32::MAX),
-            ClusterMetrics::of_pod(&worker.metrics, namespace, service, port),
+            ClusterMetrics::of_pod(&worker.metrics, &namespace, &service, port),
             now,
         );
         cluster.follow_pod(call, now);
@@ -145,12 +142,11 @@ impl Upstreams {
             return found.clone();
         }
         let now = Instant::now();
+        let (nowhere, app) = ("".into(), "app".into());
         let cluster = Cluster::new(
-            "",
-            "app",
-            address.port(),
+            (&nowhere, &app, address.port()),
             1,
-            ClusterMetrics::new(&worker.metrics, "", "app", address.port()),
+            ClusterMetrics::new(&worker.metrics, &nowhere, &app, address.port()),
             now,
         );
         let policy = ClientPolicy {
@@ -161,12 +157,12 @@ impl Upstreams {
             address,
             identity: None,
             zone: None,
-            labels: Arc::default(),
+            labels: Labels::default(),
             ready: true,
         };
         cluster.replace(
             None,
-            Rc::new(policy),
+            Arc::new(policy),
             Protocol::Auto,
             Arc::from([endpoint]),
             now,

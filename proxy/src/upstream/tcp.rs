@@ -1,8 +1,11 @@
 //! TCP connections for the TCP proxy.
 
-use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 
-use weft_engine::{documents::LoadBalancing, identity::SpiffeId};
+use weft_engine::{
+    documents::{Labels, LoadBalancing},
+    identity::SpiffeId,
+};
 
 use super::{
     Attempts, Cluster, Endpoint, Outstanding, UpstreamError, UpstreamStream,
@@ -35,7 +38,7 @@ pub struct TcpUpstream {
 pub async fn connect_tcp(
     worker: &Rc<Worker>,
     cluster: &Rc<Cluster>,
-    labels: &BTreeMap<String, String>,
+    labels: Option<&Labels>,
 ) -> Result<TcpUpstream, UpstreamError> {
     let mut tried: Vec<Rc<Endpoint>> = Vec::new();
     let mut attempts = Attempts::default();

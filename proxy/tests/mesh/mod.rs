@@ -194,7 +194,7 @@ impl Mesh {
                     .as_ref()
                     .map(|sa| spiffe(namespace, sa)),
                 zone: None,
-                labels: member.labels.clone(),
+                labels: (&member.labels).into(),
                 ready: true,
             }],
         });

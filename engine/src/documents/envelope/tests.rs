@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use http::HeaderMap;
 use serde_json::json;
 
@@ -7,7 +5,7 @@ use super::*;
 use crate::{
     compile::CompiledInbound,
     decide::{Denial, HttpFacts, Peer, Scope, Verdict, decide_http},
-    documents::{Endpoint, EndpointGroup, MtlsMode, MtlsPolicy},
+    documents::{Endpoint, EndpointGroup, Labels, MtlsMode, MtlsPolicy},
     identity::Workload,
     problem::Severity,
 };
@@ -23,7 +21,7 @@ fn endpoints() -> Document {
                 address: [127, 1, 0, 1].into(),
                 identity: None,
                 zone: None,
-                labels: BTreeMap::new(),
+                labels: Labels::default(),
                 ready: true,
             }],
         }],

@@ -218,10 +218,13 @@ impl<F: Feed> Keeper<F> {
         for problem in &problems {
             tracing::warn!(document = %name, %problem, "part of the document fails closed");
         }
-        let count = i64::try_from(problems.len()).unwrap_or(i64::MAX);
-        self.metrics
-            .gauge(&CONFIG_PROBLEMS, &[&name.to_string()])
-            .set(count);
+        let text = name.to_string();
+        if problems.is_empty() {
+            self.metrics.remove(&CONFIG_PROBLEMS, &[&text]);
+        } else {
+            let count = i64::try_from(problems.len()).unwrap_or(i64::MAX);
+            self.metrics.gauge(&CONFIG_PROBLEMS, &[&text]).set(count);
+        }
         self.metrics.counter(&CONFIG_RELOADS, &["loaded"]).inc();
         self.set_active(
             name,

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use http::{Method, Version};
 
-use crate::h1::{Error, MAX_HEAD, body::Framing, request, response};
+use weft_engine::compile::Changeable;
+
+use crate::h1::{Error, MAX_HEAD, ResponseFields, body::Framing, request, response};
 
 fn request(head: &str) -> Result<Option<request::Received>, Error> {
     request::parse(&mut Bytes::copy_from_slice(head.as_bytes()))
@@ -139,7 +141,94 @@ fn a_response_is_framed_by_request_status_and_fields() {
     }
     let head = response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::HEAD);
     assert!(head.framing.is_ended() && head.keep_alive);
-    assert_eq!(head.parts.headers["content-length"], "5");
+    assert_eq!(head.came.and_then(|came| came.length()), Some(5));
+}
+
+/// The lines of a response as it goes on.
+fn passed_on(head: &'static str) -> (Vec<String>, bool) {
+    let received = response(head, Method::GET);
+    let wanted = response::Wanted {
+        version: Version::HTTP_11,
+        no_body: false,
+        trailers: false,
+    };
+    let mut out = Vec::new();
+    let came = received.came.as_ref();
+    response::write(&mut out, &received.parts, came, Some(2), wanted, true);
+    let text = String::from_utf8(out).unwrap();
+    let lines = text.lines().map(str::to_owned).collect();
+    (lines, received.came.is_some())
+}
+
+#[test]
+fn fields_that_nobody_asks_for_go_on_as_they_came() {
+    let (lines, as_they_came) = passed_on(concat!(
+        "HTTP/1.1 200 OK\r\nServer:  x \r\nDate: now\r\nContent-Length: 2\r\n",
+        "Connection: Keep-Alive\r\nKeep-Alive: timeout=5\r\nSet-Cookie: a\r\nSet-Cookie:\r\n\r\n",
+    ));
+    assert!(as_they_came);
+    let expected = [
+        "HTTP/1.1 200 OK",
+        "Server: x",
+        "Date: now",
+        "Set-Cookie: a",
+        "Set-Cookie: ",
+        "content-length: 2",
+        "",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn fields_that_mean_something_here_are_looked_up() {
+    for field in [
+        "Connection: x-secret",
+        "TE: trailers",
+        "Upgrade: h2c",
+        "Trailer: x-sum",
+        "Retry-After: 1",
+        "grpc-status: 14",
+        "X-Weft-Repeatable: true",
+        "X_Forwarded-Client_Cert: By=x",
+        "Transfer-Encoding: gzip, chunked",
+        "Content-Length: 2\r\nContent-Length: 2",
+        "Expect: 100-continue",
+        "HTTP2-Settings: x",
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\n{field}\r\n\r\n");
+        let mut held = Bytes::from(head);
+        let received = response::parse(&mut held, &Method::GET).unwrap().unwrap();
+        assert!(received.came.is_none(), "{field}");
+        assert!(!received.parts.headers.is_empty(), "{field}");
+    }
+}
+
+#[test]
+fn what_a_rule_changes_is_changed_in_fields_that_came() {
+    let head = "HTTP/1.1 200 OK\r\nServer: x\r\nX-A: 1\r\nx-a: 2\r\nX-B: 3\r\nX-C: 4\r\n\r\n";
+    let mut received = response(head, Method::GET);
+    let mut map = http::HeaderMap::new();
+    let mut fields = ResponseFields {
+        came: received.came.as_mut(),
+        map: &mut map,
+    };
+    let name = http::HeaderName::from_static;
+    let value = http::HeaderValue::from_static;
+    fields.set(&name("x-a"), &value("new"));
+    fields.add(&name("x-b"), &value("more"));
+    fields.remove(&name("x-c"));
+    let mut out = Vec::new();
+    received.came.as_ref().unwrap().write(&mut out);
+    assert_eq!(out, b"Server: x\r\nX-B: 3\r\n");
+    received.came.unwrap().into_map(&mut map);
+    let of = |name: &str| {
+        let values = map.get_all(name).iter();
+        values
+            .map(|value| value.to_str().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((of("server"), of("x-a")), (vec!["x"], vec!["new"]));
+    assert_eq!((of("x-b"), of("x-c")), (vec!["3", "more"], vec![]));
 }
 
 #[test]
@@ -184,7 +273,7 @@ fn written(
         trailers: false,
     };
     let mut out = Vec::new();
-    let (_, keep_alive) = response::write(&mut out, &parts, length, wanted, true);
+    let (_, keep_alive) = response::write(&mut out, &parts, None, length, wanted, true);
     (String::from_utf8(out).unwrap(), keep_alive)
 }
 

@@ -59,7 +59,7 @@ async fn asked(incoming: &mut Incoming) -> Asked {
 
 async fn answer(incoming: &mut Incoming, asked: Asked, body: &'static str) -> Served {
     let response = Response::new(Full::new(Bytes::from(body)));
-    incoming.respond(response, asked.answer, false).await
+    incoming.respond(response, None, asked.answer, false).await
 }
 
 /// What comes up to the end of the connection.
@@ -184,7 +184,7 @@ async fn a_request_that_is_on_its_way_when_the_drain_begins_is_still_served() {
     let (asked, ()) = tokio::join!(incoming.next(draining, PATIENCE), send);
     let asked = asked.expect("a request");
     let response = Response::new(Full::new(Bytes::new()));
-    let served = incoming.respond(response, asked.answer, true).await;
+    let served = incoming.respond(response, None, asked.answer, true).await;
     assert_eq!(served, Served::Closed);
     // Without patience, and without a request, the connection ends at once.
     let (_client, mut incoming) = self::incoming().await;
@@ -207,7 +207,7 @@ async fn a_response_that_breaks_off_has_no_end() {
         Err(io::Error::other("cut")),
     ];
     let body = StreamBody::new(futures::stream::iter(frames));
-    let served = incoming.respond(Response::new(body), asked.answer, false);
+    let served = incoming.respond(Response::new(body), None, asked.answer, false);
     assert_eq!(served.await, Served::Closed);
     drop(incoming);
     let text = all(&mut client).await;
@@ -403,7 +403,7 @@ async fn a_large_body_goes_through_whole() {
     let frames = frames.map(|data| Ok::<_, io::Error>(Frame::data(data)));
     let body = StreamBody::new(futures::stream::iter(frames));
     let mut text = Vec::new();
-    let served = incoming.respond(Response::new(body), asked.answer, false);
+    let served = incoming.respond(Response::new(body), None, asked.answer, false);
     let (served, read) = tokio::join!(served, client.read_to_end(&mut text));
     read.unwrap();
     assert_eq!(served, Served::Closed);
@@ -437,7 +437,7 @@ async fn trailers_go_to_who_takes_them_if_they_were_announced() {
         response
             .headers_mut()
             .insert("trailer", "X-Sum".parse().unwrap());
-        incoming.respond(response, asked.answer, false).await;
+        incoming.respond(response, None, asked.answer, false).await;
         drop(incoming);
         let text = all(&mut client).await;
         assert_eq!(text.ends_with("0\r\nx-sum: 1\r\n\r\n"), comes, "{text}");

@@ -287,13 +287,13 @@ fn append_address(headers: &mut HeaderMap, address: IpAddr) {
 /// A random UUID (version 4). By hand: `format!` costs more than a policy's decision.
 fn request_id() -> [u8; 36] {
     let bits = fastrand::u128(..);
-    let mut bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
     let mut text = [b'-'; 36];
-    for (at, slot) in text.iter_mut().enumerate() {
-        if !matches!(at, 8 | 13 | 18 | 23) {
-            let digit = (bits >> 124) as u8;
-            *slot = digit + if digit < 10 { b'0' } else { b'a' - 10 };
-            bits <<= 4;
+    for (index, byte) in bits.to_be_bytes().into_iter().enumerate() {
+        let hyphens = index.saturating_sub(2).min(8) / 2;
+        if let Some(pair) = text.get_mut(index * 2 + hyphens..index * 2 + hyphens + 2) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
         }
     }
     text

@@ -53,17 +53,21 @@ fn compiled(retry: Retry) -> CompiledRetry {
     };
     let scope = weft_engine::decide::Scope::Outbound(service.port(80).unwrap());
     let decision = weft_engine::decide::decide_http(scope, &facts, &peer, &mut ());
-    decision.rule().unwrap().retry.clone().unwrap()
+    decision.rule().unwrap().retry.as_deref().unwrap().clone()
 }
 
 fn on(conditions: &[RetryOn]) -> CompiledRetry {
-    compiled(Retry {
+    compiled(written(conditions))
+}
+
+fn written(conditions: &[RetryOn]) -> Retry {
+    Retry {
         attempts: 2,
         on: conditions.to_vec(),
         methods: Vec::new(),
         backoff_base: 25,
         backoff_max: 250,
-    })
+    }
 }
 
 fn is_again(next: Next) -> bool {
@@ -109,7 +113,7 @@ fn a_post_is_not_repeated_unless_the_rule_names_it() {
     );
     let rule = compiled(Retry {
         methods: vec!["POST".to_owned()],
-        ..on(&[RetryOn::GatewayError]).retry
+        ..written(&[RetryOn::GatewayError])
     });
     let mut retries = Retries::new(Some(&rule), Method::POST, false);
     assert!(is_again(

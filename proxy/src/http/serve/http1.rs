@@ -55,7 +55,8 @@ pub(super) async fn serve(context: &Rc<Context>, stream: Stream, prefix: Bytes) 
             return None;
         }
         let last = drain.is_draining();
-        if incoming.respond(response, answer, last).await == Served::Closed {
+        let came = response.body_mut().take_came();
+        if incoming.respond(response, came, answer, last).await == Served::Closed {
             return None;
         }
     }

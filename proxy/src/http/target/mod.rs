@@ -1,26 +1,18 @@
 //! Where a request is meant to go.
 
-use std::borrow::Cow;
+use weft_engine::documents::ServiceRef;
 
 #[cfg(test)]
 mod tests;
 
-/// A service as an authority names it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct NamedService<'a> {
-    pub namespace: Cow<'a, str>,
-    pub name: Cow<'a, str>,
-    pub port: u16,
-}
-
 /// Reads `name[.namespace[.svc[.<cluster domain>]]][:port]`, as the cluster's DNS search path
 /// would resolve it; default: the own namespace, port 80. `None` where it names no service of
 /// the cluster.
-pub(super) fn service_of<'a>(
-    authority: &'a str,
-    own_namespace: &'a str,
+pub(super) fn service_of(
+    authority: &str,
+    own_namespace: &str,
     cluster_domain: &str,
-) -> Option<NamedService<'a>> {
+) -> Option<ServiceRef> {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, "")) => (host, 80),
         Some((host, port)) => (host, port.parse().ok()?),
@@ -43,9 +35,9 @@ pub(super) fn service_of<'a>(
     if !is_label(namespace) || !is_label(name) {
         return None;
     }
-    Some(NamedService {
-        namespace: lower(namespace),
-        name: lower(name),
+    Some(ServiceRef {
+        namespace: namespace.to_ascii_lowercase(),
+        name: name.to_ascii_lowercase(),
         port,
     })
 }
@@ -56,12 +48,4 @@ fn is_label(label: &str) -> bool {
         && label
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
-fn lower(label: &str) -> Cow<'_, str> {
-    if label.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(label.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(label)
-    }
 }

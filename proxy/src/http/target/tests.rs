@@ -1,13 +1,8 @@
 use super::service_of;
 
 fn read(authority: &str) -> Option<(String, String, u16)> {
-    service_of(authority, "shop", "cluster.local").map(|service| {
-        (
-            service.namespace.into_owned(),
-            service.name.into_owned(),
-            service.port,
-        )
-    })
+    service_of(authority, "shop", "cluster.local")
+        .map(|service| (service.namespace, service.name, service.port))
 }
 
 fn service(namespace: &str, name: &str, port: u16) -> Option<(String, String, u16)> {

@@ -8,7 +8,7 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-use super::{BUCKETS, Entry, Family, Kind, Metrics, SEPARATOR, Series, lock};
+use super::{BUCKETS, Entry, Family, Kind, Metrics, SEPARATOR, Series, lock, second};
 
 /// The sum of one series over the threads.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ type Sums = BTreeMap<&'static str, (&'static Family, BTreeMap<Box<str>, Sum>)>;
 impl Metrics {
     fn sum(&self) -> Sums {
         let mut sums = Sums::new();
-        let now = Instant::now();
+        let now = second(Instant::now());
         for recorder in lock(&self.recorders).iter() {
             for (name, table) in &mut lock(&recorder.tables).families {
                 table.expire(now);

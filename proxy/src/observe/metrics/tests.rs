@@ -86,7 +86,7 @@ fn series_of_traffic_end_when_nothing_was_counted_for_long_and_nobody_holds_them
     };
     let expire_at = |now: Instant| {
         for table in lock(&recorder.tables).families.values_mut() {
-            table.expire(now);
+            table.expire(second(now));
         }
         metrics.encode().unwrap()
     };

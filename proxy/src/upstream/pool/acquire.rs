@@ -145,7 +145,7 @@ async fn shared_connection(
         let (tell, told) = oneshot::channel();
         let under_way = {
             let mut connections = endpoint.connections.borrow_mut();
-            match &mut connections.opening {
+            match connections.opening() {
                 Some(waiting) => {
                     waiting.push(tell);
                     true
@@ -154,7 +154,7 @@ async fn shared_connection(
                     let Some(permit) = cluster.bounds.open_connection() else {
                         return Ok(None);
                     };
-                    connections.opening = Some(vec![tell]);
+                    *connections.opening() = Some(vec![tell]);
                     drop(connections);
                     spawn_local(open_shared(
                         cluster.clone(),
@@ -234,7 +234,7 @@ async fn open_shared(
             since: Cell::new(Instant::now()),
         }));
     });
-    let waiting = endpoint.connections.borrow_mut().opening.take();
+    let waiting = endpoint.connections.borrow_mut().opening().take();
     for waiter in waiting.into_iter().flatten() {
         let _ = waiter.send(result.clone());
     }

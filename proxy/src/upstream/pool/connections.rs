@@ -16,16 +16,22 @@ use crate::{h1, http::RequestBody};
 /// Idle HTTP/1.1 connections kept per endpoint and core.
 const MAX_IDLE: usize = 128;
 
-/// The connections of one endpoint.
+/// The connections of one endpoint. Most endpoints that are known have none: then it is a word.
 #[derive(Debug, Default)]
-pub struct Connections {
+pub struct Connections(Option<Box<Open>>);
+
+#[derive(Debug, Default)]
+struct Open {
     /// Idle HTTP/1.1 connections, the most recently used last.
     idle: Vec<Idle>,
     /// HTTP/2 connections.
     shared: Vec<Rc<Shared>>,
     /// Requests that wait for the HTTP/2 connection that is being opened; `None`: none is.
-    pub(super) opening: Option<Vec<oneshot::Sender<Result<(), DialError>>>>,
+    opening: Option<Waiting>,
 }
+
+/// Who waits for a connection that is being opened.
+type Waiting = Vec<oneshot::Sender<Result<(), DialError>>>;
 
 /// An HTTP/1.1 connection without an exchange.
 pub(super) struct Idle {
@@ -63,9 +69,14 @@ impl fmt::Debug for Shared {
 }
 
 impl Connections {
+    fn open(&mut self) -> &mut Open {
+        self.0.get_or_insert_default()
+    }
+
     /// The most recently used idle connection that is still open.
     pub(super) fn take_idle(&mut self, idle_timeout: Duration, now: Instant) -> Option<Idle> {
-        while let Some(mut idle) = self.idle.pop() {
+        let open = self.0.as_mut()?;
+        while let Some(mut idle) = open.idle.pop() {
             if now.saturating_duration_since(idle.since) < idle_timeout && idle.connection.is_open()
             {
                 return Some(idle);
@@ -76,61 +87,74 @@ impl Connections {
 
     /// Keeps a connection for the next exchange.
     pub(super) fn keep(&mut self, idle: Idle) {
-        if self.idle.len() >= MAX_IDLE {
-            self.idle.remove(0);
+        let kept = &mut self.open().idle;
+        if kept.len() >= MAX_IDLE {
+            kept.remove(0);
         }
-        self.idle.push(idle);
+        kept.push(idle);
     }
 
     /// An HTTP/2 connection with a stream to spare, the fullest first: the others may drain and
     /// close.
     pub(super) fn with_room(&mut self, max_uses: u32) -> Option<Rc<Shared>> {
-        self.shared
-            .retain(|shared| !shared.sender.is_closed() && !spent(shared.uses.get(), max_uses));
-        self.shared
+        let shared = &mut self.0.as_mut()?.shared;
+        shared.retain(|shared| !shared.sender.is_closed() && !spent(shared.uses.get(), max_uses));
+        shared
             .iter()
             .filter(|shared| (shared.streams.get() as usize) < shared.max_streams.get())
             .max_by_key(|shared| shared.streams.get())
             .cloned()
     }
 
+    /// Who waits for the HTTP/2 connection that is being opened; `None`: none is.
+    pub(super) fn opening(&mut self) -> &mut Option<Waiting> {
+        &mut self.open().opening
+    }
+
     pub(super) fn share(&mut self, shared: Rc<Shared>) {
-        self.shared.push(shared);
+        self.open().shared.push(shared);
     }
 
     /// Forgets a connection that turned out to be going away.
     pub(super) fn forget(&mut self, gone: &Rc<Shared>) {
-        self.shared.retain(|shared| !Rc::ptr_eq(shared, gone));
+        let shared = &mut self.open().shared;
+        shared.retain(|shared| !Rc::ptr_eq(shared, gone));
     }
 
-    /// Closes what was idle for too long; gives how many connections are left.
-    pub(super) fn sweep(&mut self, idle_timeout: Duration, now: Instant) -> usize {
+    /// Closes what was idle for too long.
+    pub(super) fn sweep(&mut self, idle_timeout: Duration, now: Instant) {
+        let Some(open) = &mut self.0 else { return };
         let fresh = |since: Instant| now.saturating_duration_since(since) < idle_timeout;
-        self.idle
+        open.idle
             .retain_mut(|idle| fresh(idle.since) && idle.connection.is_open());
-        self.shared.retain(|shared| {
+        open.shared.retain(|shared| {
             !shared.sender.is_closed() && (shared.streams.get() > 0 || fresh(shared.since.get()))
         });
-        self.idle.len() + self.shared.len()
+        if open.idle.is_empty() && open.shared.is_empty() && open.opening.is_none() {
+            self.0 = None;
+        }
     }
 
     /// Closes the connection that is idle the longest; `false` when none is idle.
     pub(super) fn evict_idle(&mut self) -> bool {
-        if self.idle.is_empty() {
-            let idle = self
-                .shared
-                .iter()
-                .position(|shared| shared.streams.get() == 0);
-            return idle.map(|index| self.shared.swap_remove(index)).is_some();
+        let Some(open) = &mut self.0 else {
+            return false;
+        };
+        if open.idle.is_empty() {
+            let shared = &mut open.shared;
+            let idle = shared.iter().position(|shared| shared.streams.get() == 0);
+            return idle.map(|index| shared.swap_remove(index)).is_some();
         }
-        self.idle.remove(0);
+        open.idle.remove(0);
         true
     }
 
     /// Closes what is idle; shared connections close when their last stream has ended.
     pub fn clear(&mut self) {
-        self.idle.clear();
-        self.shared.clear();
+        if let Some(open) = &mut self.0 {
+            open.idle.clear();
+            open.shared.clear();
+        }
     }
 }
 

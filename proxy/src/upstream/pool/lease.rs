@@ -1,6 +1,6 @@
 //! A connection lent to one exchange.
 
-use std::{fmt, io, rc::Rc, time::Instant};
+use std::{fmt, io, net::SocketAddr, rc::Rc, time::Instant};
 
 use http::Response;
 
@@ -76,31 +76,31 @@ pub enum Cause {
 pub enum SendError {
     /// Nothing was sent: the connection had ended before.
     #[error("the connection to {0} had ended: {1}")]
-    Unsent(Rc<str>, Cause),
+    Unsent(SocketAddr, Cause),
     /// The server says that it did not process it (REFUSED_STREAM, or GOAWAY before it).
     #[error("endpoint {0} refused the stream: {1}")]
-    Refused(Rc<str>, Cause),
+    Refused(SocketAddr, Cause),
     /// The server closed the connection without having read the request.
     #[error("endpoint {0} closed the connection without reading the request: {1}")]
-    Unread(Rc<str>, Cause),
+    Unread(SocketAddr, Cause),
     /// The connection ended before the response began. The server may have acted on it.
     #[error("endpoint {0} closed the connection before it answered: {1}; see its own log")]
-    Reset(Rc<str>, Cause),
+    Reset(SocketAddr, Cause),
     /// The server vanished: no sign of it came for the keepalive's time. It may have acted on the
     /// request.
     #[error("endpoint {0} vanished, nothing was heard of it: {1}; see whether its node is there")]
-    Vanished(Rc<str>, Cause),
+    Vanished(SocketAddr, Cause),
     /// What came back is not HTTP.
     #[error("endpoint {0} answered with something that is not HTTP: {1}")]
-    Protocol(Rc<str>, Cause),
+    Protocol(SocketAddr, Cause),
     /// Our own client stopped sending its request.
     #[error("the client ended its request: {1} (towards {0})")]
-    Client(Rc<str>, Cause),
+    Client(SocketAddr, Cause),
 }
 
 impl SendError {
     fn of_http1(endpoint: &Endpoint, failure: SendFailure<impl fmt::Display>) -> Self {
-        let name: Rc<str> = endpoint.label.as_ref().into();
+        let name = endpoint.key.address;
         match failure {
             SendFailure::Unsent(error) => Self::Unsent(name, error.into()),
             SendFailure::Unread(error) => Self::Unread(name, error.into()),
@@ -113,7 +113,7 @@ impl SendError {
     }
 
     fn of_http2(endpoint: &Endpoint, error: hyper::Error, unsent: bool) -> Self {
-        let name: Rc<str> = endpoint.label.as_ref().into();
+        let name = endpoint.key.address;
         if unsent {
             return Self::Unsent(name, error.into());
         }
