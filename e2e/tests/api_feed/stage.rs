@@ -1,5 +1,4 @@
 use std::{
-    collections::BTreeMap,
     path::Path,
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use kube::{
 use serde_json::json;
 use weft_e2e::control_plane::ControlPlane;
 use weft_engine::documents::{
-    Document, DocumentName, Endpoint, EndpointGroup, EndpointsDocument, Envelope,
+    Document, DocumentName, Endpoint, EndpointGroup, EndpointsDocument, Envelope, Labels,
 };
 use weft_proxy::{bootstrap::Bootstrap, config::ApiServer};
 
@@ -135,7 +134,7 @@ pub(crate) fn endpoints(service: &str, swap: u16) -> Document {
                 address: [10, 0, (swap >> 8) as u8, (swap & 255) as u8].into(),
                 identity: None,
                 zone: None,
-                labels: BTreeMap::new(),
+                labels: Labels::default(),
                 ready: true,
             }],
         }],

@@ -55,7 +55,7 @@ fn meaning(name: &[u8]) -> Meaning {
         17 if is("transfer-encoding") => Meaning::Coding,
         // Who called, in any spelling.
         23 if is_x(name) => Meaning::Special,
-        7.. if is_x(name) && name.get(..7).is_some_and(|begin| is_weft(begin)) => Meaning::Special,
+        7.. if is_x(name) && name.get(..7).is_some_and(is_weft) => Meaning::Special,
         _ => Meaning::None,
     }
 }

@@ -17,6 +17,9 @@ use crate::{
     worker::Worker,
 };
 
+/// In which cluster domain a service was looked for, and what was found.
+type Found = (Box<str>, Option<Rc<ServiceRef>>);
+
 /// What a request calls its server.
 #[derive(Debug, Default)]
 pub(super) struct Named {
@@ -26,7 +29,7 @@ pub(super) struct Named {
     /// Why the engine would refuse it.
     pub rejection: Option<AuthorityRejection>,
     /// What it names in a cluster of that domain.
-    service: RefCell<Option<(Box<str>, Option<Rc<ServiceRef>>)>>,
+    service: RefCell<Option<Found>>,
 }
 
 impl Named {
