@@ -148,13 +148,13 @@ async fn a_start_with_a_state_directory_full_of_nonsense_waits_for_what_is_good(
             reason,
         })
         .await;
-        assert_eq!(
-            door.active(name),
-            None,
-            "{name} was taken from a broken file"
-        );
+        let active = door.active(name).expect("it says why there is none");
+        assert_eq!(active.digest, "", "{name} was taken from a broken file");
+        assert!(active.rejected.is_some(), "{name}");
         door.take(name, json).await;
-        assert!(door.active(name).is_some());
+        let active = door.active(name).unwrap();
+        assert_ne!(active.digest, "", "{name}");
+        assert_eq!(active.rejected, None, "{name}");
     }
     assert!(door.store.is_complete());
 }
