@@ -104,7 +104,10 @@ async fn upgrade(stage: &Stage) -> Told {
     })
     .await?;
     if is_ours {
-        runs_only(stage, "weft-system", "containers", "operator").await?;
+        eventually("the old operators are gone", async || {
+            runs_only(stage, "weft-system", "containers", "operator").await
+        })
+        .await?;
     }
 
     // The proxies follow when their pods are made anew.
