@@ -1,15 +1,44 @@
 //! Memory that only the start needed. Reading the command line, certificates and the first
 //! documents runs through most of the program's code once; its pages then stay mapped, and count
 //! as this process's, though the steady state uses a fifth of them. They are given back when the
-//! proxy is ready. The file stays in the page cache: what is needed again is mapped again
-//! without being read.
+//! proxy is ready, and after many services were loaded at once. The file stays in the page cache:
+//! what is needed again is mapped again without being read.
 
-use std::{fs, num::NonZeroUsize, ptr::NonNull};
+use std::{fs, num::NonZeroUsize, ptr::NonNull, time::Duration};
 
 use nix::sys::mman::{MmapAdvise, madvise};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::config::ConfigStore;
+
+/// Without news for so long, a start or a load is over.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// Services that are loaded until it is worth it again: reading them mapped what the start had.
+const MANY: usize = 64;
+
+/// Gives code back whenever it was needed for a while; never ends.
+pub(crate) async fn release_what_settled(config: &ConfigStore) {
+    let mut changes = config.changes();
+    sleep(SETTLED).await;
+    loop {
+        release_code();
+        let before = config.service_count();
+        while config.service_count() < before + MANY {
+            if changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            let latest = Instant::now() + SETTLED * 10;
+            while timeout(SETTLED, changes.changed())
+                .await
+                .is_ok_and(|changed| changed.is_ok() && Instant::now() < latest)
+            {}
+        }
+    }
+}
 
 /// Gives back every page of the program's files that nothing has changed.
-pub(crate) fn release_code() {
+fn release_code() {
     // Without /proc nothing is released, and nothing else changes.
     let maps = fs::read_to_string("/proc/self/smaps").unwrap_or_default();
     for (begin, length) in unchanged(&maps) {

@@ -55,9 +55,6 @@ pub enum StartError {
     Api(#[from] ApiError),
 }
 
-/// After this, what only the start needed is given back.
-const SETTLED: Duration = Duration::from_secs(1);
-
 /// Runs the proxy to the end of its drain. `log_filter` is what `/logging` calls.
 pub fn run(mut bootstrap: Bootstrap, log_filter: LogFilter) -> Result<(), StartError> {
     raise_descriptor_limit();
@@ -165,10 +162,7 @@ async fn control_thread(
 
     tokio::select! {
         () = drain.started() => {}
-        () = tokio::time::sleep(SETTLED) => {
-            resident::release_code();
-            drain.started().await;
-        }
+        () = resident::release_what_settled(&config) => {}
     }
     let left = wait_for_connections(&drain, bootstrap.drain_timeout).await;
     tracing::info!(connections_cut = left, "drained");

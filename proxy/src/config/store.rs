@@ -196,6 +196,12 @@ impl ConfigStore {
         self.shared.gateway.load_full()
     }
 
+    /// How many services are loaded.
+    pub(crate) fn service_count(&self) -> usize {
+        let services = self.shared.services.load();
+        services.0.values().map(|names| names.len()).sum()
+    }
+
     /// Hears of every swap. The value is the newest generation; a view of a lower one may
     /// still be the newest of its service.
     pub fn changes(&self) -> watch::Receiver<u64> {
