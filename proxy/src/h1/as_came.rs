@@ -1,6 +1,6 @@
 //! A response's fields as they came: mostly nobody asks for one by its name, and then there is no
 //! need for a map. A head in which anything concerns this hop, a policy or a framing that is not
-//! plain is none of these; it becomes a [`HeaderMap`].
+//! plain is none of these; it becomes a `HeaderMap`.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
