@@ -13,6 +13,7 @@ mod meaning;
 mod read;
 mod settings;
 
+mod changed;
 mod inventory;
 mod outside;
 mod own;

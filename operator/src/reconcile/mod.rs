@@ -15,6 +15,8 @@ mod due;
 mod gateways;
 /// What proxies say that they have active.
 mod hearing;
+/// What it begins with.
+mod parts;
 /// What is wrong, by where it was found.
 mod problems;
 /// What others ask the owner of the world.
@@ -27,26 +29,17 @@ mod writing;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use weft_crds::{Key, Kind, ObjectRef, Settings, World, status::Status};
+use weft_crds::{Key, Kind, ObjectRef, World};
 
 use crate::{
-    identity::{Authority, Wanted},
-    lease::Leadership,
-    metrics::Metrics,
-    publish::{Ledger, Publisher},
-    reports::Told,
-    source::Change,
+    identity::Authority, lease::Leadership, metrics::Metrics, publish::Publisher, source::Change,
     status::StatusWriter,
 };
 
@@ -55,6 +48,7 @@ pub use accounts::Joining;
 use documents::Documents;
 use gateways::Gateways;
 use hearing::Hearing;
+pub use parts::{Parts, Summary};
 use problems::Problems;
 pub use questions::{Question, Questions, questions};
 use statuses::{Knowledge, Statuses};
@@ -68,50 +62,6 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// How long changes of pods and accounts are gathered before it is worked out who needs an
 /// identity.
 const GATHER_ACCOUNTS: Duration = Duration::from_millis(20);
-
-/// What the first full lowering came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Documents that are stored.
-    pub documents: usize,
-    /// Objects that were read.
-    pub objects: usize,
-    /// Problems of all objects, files and documents.
-    pub problems: usize,
-}
-
-/// Everything that the owner of the world needs to begin.
-pub struct Parts<P, W> {
-    /// Where documents go.
-    pub publisher: P,
-    /// What is known to be stored.
-    pub ledger: Ledger,
-    /// Where statuses go.
-    pub statuses: W,
-    /// The statuses that are known to stand.
-    pub stored_statuses: HashMap<ObjectRef, Status>,
-    /// Whether it may write.
-    pub leadership: Leadership,
-    /// What it counts.
-    pub metrics: Metrics,
-    /// What the mesh is called.
-    pub settings: Settings,
-    /// Whose accounts are given an identity.
-    pub joining: Joining,
-    /// Told who they are.
-    pub wanted: watch::Sender<Wanted>,
-    /// The CA, whose roots the mesh document carries.
-    pub authority: watch::Receiver<Option<Arc<Authority>>>,
-    /// What proxies tell; `None`: they are not asked.
-    pub reports: Option<mpsc::Receiver<Told>>,
-    /// Who asks what an object would mean; answered by every replica, whichever leads.
-    pub questions: mpsc::Receiver<Question>,
-    /// Told once the first full lowering is written.
-    pub summary: watch::Sender<Option<Summary>>,
-    /// Told when this operator is of use: the leader when its first full lowering is written,
-    /// a standby when its caches are complete.
-    pub ready: watch::Sender<bool>,
-}
 
 /// The owner of the world.
 pub struct Reconciler<P, W> {
