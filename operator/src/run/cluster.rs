@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{GRACE, RunError, finish, shared::Shared, stop_on_signal};
 use crate::{
     cli::ClusterArguments,
-    identity::{Keeper, Secrets},
+    identity::Secrets,
     lease::{Election, Leadership, Timing},
     publish::{ConfigMaps, Ledger},
     reconcile::{Joining, Parts, Questions, Reconciler, questions},
@@ -45,18 +45,13 @@ pub(super) async fn cluster(arguments: ClusterArguments) -> Result<(), RunError>
     );
     let election = tokio::spawn(election.run(written.clone()));
 
-    let (keeper, news) = Keeper::new(
-        Secrets::new(
-            client.clone(),
-            &arguments.namespace,
-            &arguments.config_namespace,
-        ),
-        shared.keeper_settings(&arguments.mesh, Duration::from_secs(300)),
-        shared.wanted.subscribe(),
-        leadership.clone(),
-        shared.metrics.clone(),
+    let secrets = Secrets::new(
+        client.clone(),
+        &arguments.namespace,
+        &arguments.config_namespace,
     );
-    tasks.spawn(keeper.run(stop.clone()));
+    let (mesh, recheck) = (&arguments.mesh, Duration::from_secs(300));
+    let news = shared.keep(secrets, mesh, recheck, &leadership, &mut tasks, &stop);
     let reports = shared
         .listen(&arguments.mesh, &news, &mut tasks, &stop)
         .await?;

@@ -11,7 +11,8 @@ use weft_engine::{documents::ReportTo, identity::SpiffeId};
 use super::RunError;
 use crate::{
     cli::MeshArguments,
-    identity::{KeeperNews, KeeperSettings, Wanted},
+    identity::{IdentityStore, Keeper, KeeperNews, KeeperSettings, Wanted},
+    lease::Leadership,
     metrics::Metrics,
     reconcile::Summary,
     reports::{self, Told},
@@ -73,16 +74,30 @@ impl Shared {
         Ok(Some(reports))
     }
 
-    pub(super) fn keeper_settings(
+    /// Keeps the CA and the identities in `store`; looks at all of them again every `recheck`.
+    pub(super) fn keep<S: IdentityStore>(
         &self,
+        store: S,
         mesh: &MeshArguments,
         recheck: Duration,
-    ) -> KeeperSettings {
-        KeeperSettings {
+        leadership: &Leadership,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> KeeperNews {
+        let settings = KeeperSettings {
             trust_domain: mesh.trust_domain.clone(),
             lifetime: mesh.leaf_lifetime,
             recheck,
-        }
+        };
+        let (keeper, news) = Keeper::new(
+            store,
+            settings,
+            self.wanted.subscribe(),
+            leadership.clone(),
+            self.metrics.clone(),
+        );
+        tasks.spawn(keeper.run(stop.clone()));
+        news
     }
 
     /// Serves metrics and readiness, where an address is given.

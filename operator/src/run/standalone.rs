@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{GRACE, RunError, finish, shared::Shared, stop_on_signal};
 use crate::{
     cli::StandaloneArguments,
-    identity::{Keeper, KeeperNews, Volumes},
+    identity::{KeeperNews, Volumes},
     lease::Leadership,
     publish::Files,
     reconcile::{Joining, Parts, Reconciler, Summary, questions},
@@ -36,14 +36,9 @@ pub(super) async fn standalone(arguments: StandaloneArguments) -> Result<(), Run
     shared
         .serve(arguments.mesh.metrics, &mut tasks, &stop)
         .await?;
-    let (keeper, news) = Keeper::new(
-        Volumes::new(&arguments.out),
-        shared.keeper_settings(&arguments.mesh, Duration::from_secs(60)),
-        shared.wanted.subscribe(),
-        leadership.clone(),
-        shared.metrics.clone(),
-    );
-    tasks.spawn(keeper.run(stop.clone()));
+    let volumes = Volumes::new(&arguments.out);
+    let (mesh, recheck) = (&arguments.mesh, Duration::from_secs(60));
+    let news = shared.keep(volumes, mesh, recheck, &leadership, &mut tasks, &stop);
     let reports = shared
         .listen(&arguments.mesh, &news, &mut tasks, &stop)
         .await?;
