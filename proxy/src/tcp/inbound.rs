@@ -80,7 +80,7 @@ pub(crate) async fn inbound(worker: Rc<Worker>, connection: ConnectionInfo, mut 
     caller.tell(Answer::Taken).await;
     // Fails only on a socket that is gone; the copy says so.
     let _ = app.set_nodelay(true);
-    session.endpoint(address, None);
+    session.endpoint(address, None, 1);
     let (copied, result) = copy_both(&mut stream, &mut app, IDLE_TIMEOUT).await;
     session.finished(copied, result, &stream);
 }

@@ -134,8 +134,8 @@ pub(crate) async fn outbound(worker: Rc<Worker>, connection: ConnectionInfo, mut
             return session.failed(error.flag());
         }
     };
-    session.endpoint(upstream.endpoint, upstream.identity.clone());
-    session.attempts(upstream.attempts);
+    let identity = upstream.identity.clone();
+    session.endpoint(upstream.endpoint, identity, upstream.attempts);
     // The views are let go: a connection may outlive many of them.
     drop((meant, cluster));
     let idle = idle.unwrap_or(IDLE_TIMEOUT);
@@ -166,7 +166,7 @@ pub(crate) async fn passthrough(
     };
     // Fails only on a socket that is gone; the copy says so.
     let _ = server.set_nodelay(true);
-    session.endpoint(address, None);
+    session.endpoint(address, None, 1);
     let (copied, result) = copy_both(&mut stream, &mut server, IDLE_TIMEOUT).await;
     session.finished(copied, result, &stream);
 }

@@ -69,14 +69,15 @@ impl<'w> Session<'w> {
         self.route = id.map(str::to_owned);
     }
 
-    /// How many endpoints were asked.
-    pub(super) fn attempts(&mut self, attempts: u32) {
-        self.attempts = attempts;
-    }
-
-    pub(super) fn endpoint(&mut self, endpoint: SocketAddr, identity: Option<Arc<SpiffeId>>) {
+    /// Whom it reached, and how many endpoints were asked for it.
+    pub(super) fn endpoint(
+        &mut self,
+        endpoint: SocketAddr,
+        identity: Option<Arc<SpiffeId>>,
+        attempts: u32,
+    ) {
         self.endpoint = Some((endpoint, identity));
-        self.attempts = 1;
+        self.attempts = attempts;
         let mtls = self.mtls();
         let labels = self.labels(mtls);
         self.worker.metrics.counter(&TCP_OPENED, &labels).inc();
