@@ -118,6 +118,16 @@ fn leads(mesh: &Mesh, address: SocketAddr, account: &str) {
     }));
 }
 
+/// An operator that the mesh's document names.
+async fn led(mesh: &Mesh) -> Operator {
+    mesh.issue("weft-system", "weft-operator");
+    let directory = mesh.identity_dir("weft-system", "weft-operator");
+    let address = fresh_address();
+    let operator = Operator::listen(address, &directory).await;
+    leads(mesh, address, "weft-operator");
+    operator
+}
+
 fn reviews() -> DocumentName {
     DocumentName::Service("shop".to_owned(), "reviews".to_owned())
 }
@@ -139,11 +149,7 @@ fn publish(mesh: &Mesh, number: u64) {
 #[tokio::test]
 async fn what_is_active_is_told_after_each_swap() {
     let mesh = Mesh::new();
-    mesh.issue("weft-system", "weft-operator");
-    let directory = mesh.identity_dir("weft-system", "weft-operator");
-    let address = fresh_address();
-    let operator = Operator::listen(address, &directory).await;
-    leads(&mesh, address, "weft-operator");
+    let operator = led(&mesh).await;
     publish(&mesh, 1_000);
     let bound = fresh_address();
     let _proxy = mesh
@@ -198,11 +204,7 @@ async fn what_is_active_is_told_after_each_swap() {
 #[tokio::test]
 async fn a_document_that_is_refused_at_its_first_load_is_told_with_the_reason() {
     let mesh = Mesh::new();
-    mesh.issue("weft-system", "weft-operator");
-    let directory = mesh.identity_dir("weft-system", "weft-operator");
-    let address = fresh_address();
-    let operator = Operator::listen(address, &directory).await;
-    leads(&mesh, address, "weft-operator");
+    let operator = led(&mesh).await;
     mesh.publish_raw(&reviews(), "{\"apiVersion\": \"nonsense\"}");
     let bound = fresh_address();
     let proxy = mesh
