@@ -14,7 +14,7 @@ use crate::connection::with_scratch;
 
 /// What was read and not yet taken.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub(crate) struct Input {
     pub held: Bytes,
     /// The peer sends no more.
     pub ended: bool,
@@ -27,7 +27,7 @@ impl Input {
     }
 
     /// Reads once. Gives how many bytes came; 0 at the end.
-    pub(super) fn poll_fill(
+    pub(crate) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut (impl AsyncRead + Unpin),

@@ -43,6 +43,7 @@ mod tests;
 
 pub(crate) use as_came::{AsCame, ResponseFields};
 pub(crate) use client::{Connection, ReplyBody, SendFailure};
+pub(crate) use input::Input;
 pub(crate) use request::{MAX_HEAD, MAX_HEADERS, RequestHead};
 pub(crate) use server::{Asked, End, Incoming, Patience, Served};
 pub(crate) use wire::RequestBody;

@@ -1,22 +1,14 @@
 //! A connection, from its first byte to its drain.
 
-use std::{
-    future::poll_fn,
-    io,
-    pin::Pin,
-    rc::Rc,
-    task::{Poll, ready},
-};
+use std::{future::poll_fn, io, rc::Rc};
 
-use bytes::{Bytes, BytesMut};
-use tokio::{
-    io::{AsyncRead, ReadBuf},
-    time::timeout,
-};
+use bytes::Bytes;
+use tokio::time::timeout;
 
 use super::context::Context;
 use crate::{
-    connection::{ConnectionInfo, Direction, Stream, with_scratch},
+    connection::{ConnectionInfo, Direction, Stream},
+    h1::Input,
     worker::Worker,
 };
 
@@ -79,8 +71,8 @@ async fn detect(
     stream: &mut Stream,
 ) -> Option<(bool, Bytes)> {
     let within = worker.bootstrap.header_timeout;
-    let mut read = BytesMut::new();
-    let first = fill(stream, &mut read);
+    let mut input = Input::default();
+    let first = fill(stream, &mut input);
     let open = if direction == Direction::Outbound {
         tokio::select! {
             biased;
@@ -93,29 +85,22 @@ async fn detect(
     let mut open = open.ok()?.ok()?;
     let rest = async {
         loop {
-            let length = read.len().min(PREFACE.len());
-            if !open || read.get(..length) != PREFACE.get(..length) {
+            let length = input.held.len().min(PREFACE.len());
+            if !open || input.held.get(..length) != PREFACE.get(..length) {
                 return Ok::<_, io::Error>(false);
             }
             if length == PREFACE.len() {
                 return Ok(true);
             }
-            open = fill(stream, &mut read).await?;
+            open = fill(stream, &mut input).await?;
         }
     };
     let http2 = timeout(within, rest).await.ok()?.ok()?;
-    Some((http2, read.freeze()))
+    Some((http2, input.held))
 }
 
-/// Appends what comes next; `false` at the end. Holds no buffer while it waits.
-async fn fill(stream: &mut Stream, read: &mut BytesMut) -> io::Result<bool> {
-    poll_fn(|cx| {
-        with_scratch(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
-            read.extend_from_slice(buffer.filled());
-            Poll::Ready(Ok(!buffer.filled().is_empty()))
-        })
-    })
-    .await
+/// Reads once; `false` at the end.
+async fn fill(stream: &mut Stream, input: &mut Input) -> io::Result<bool> {
+    let read = poll_fn(|cx| input.poll_fill(cx, stream)).await?;
+    Ok(read > 0)
 }
