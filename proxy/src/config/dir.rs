@@ -2,27 +2,34 @@
 //! volume (whose `..data` link is swapped). Writers replace files by rename.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    fs, io,
-    path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ffi::OsStr,
+    path::PathBuf,
+    time::Duration,
 };
 
-use notify::RecommendedWatcher;
-use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use weft_engine::documents::DocumentName;
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Feed, FeedEvent, watch_directory};
+use self::look::{Seen, look_at};
+use super::{
+    Feed, FeedEvent,
+    watch::{DirectoryWatch, Hint},
+};
 
-/// How often files are looked at without an event: inotify does not see every kind of mount.
+/// One file.
+mod look;
+
+/// How often the directory is looked at without an event, and the files in it where not every
+/// change of one is heard of.
 const POLL: Duration = Duration::from_secs(2);
 
-/// A burst of events is read once, this long after its first.
-const SETTLE: Duration = Duration::from_millis(10);
+/// How often every file is looked at where all changes should be heard of. A thousand services are
+/// two thousand files: looking at them every two seconds is most of what an idle proxy would do.
+const POLL_HEARD: Duration = Duration::from_secs(30);
 
-/// The largest file that is read: the limit of a ConfigMap is 1 MiB, and JSON may escape.
-const MAX_BYTES: u64 = 4 * 1024 * 1024;
+/// A burst of events is acted upon once, this long after its first.
+const SETTLE: Duration = Duration::from_millis(10);
 
 /// Follows files.
 #[derive(Debug)]
@@ -30,67 +37,108 @@ pub struct DirFeed {
     directory: PathBuf,
     followed: BTreeMap<DocumentName, Seen>,
     ready: VecDeque<FeedEvent>,
-    changed: mpsc::Receiver<()>,
-    /// Kept for its lifetime, and made anew while the directory does not exist yet.
-    watcher: Option<RecommendedWatcher>,
-    events: mpsc::Sender<()>,
+    watch: DirectoryWatch,
+    /// What is looked at once the burst is over, and when that is.
+    changed: Changed,
+    settles: Option<Instant>,
+    /// When the directory is looked at next, and every file.
+    polls: Instant,
+    polls_all: Instant,
+    /// Some name is a link, or could not be looked at: no event of its name tells of a change.
+    has_links: bool,
+    has_unreachable: bool,
 }
 
-/// What was last seen of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Seen {
-    #[default]
-    Nothing,
-    Absent,
-    Unreachable(String),
-    File {
-        stamp: Stamp,
-        hash: u64,
-    },
+/// What is to be looked at.
+#[derive(Debug, PartialEq, Eq)]
+enum Changed {
+    /// Followed ones: there are no more of them than that.
+    Names(BTreeSet<DocumentName>),
+    Everything,
 }
 
-/// A cheap sign that a file is the same as before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    length: u64,
-    modified: Option<SystemTime>,
+impl Default for Changed {
+    fn default() -> Self {
+        Self::Names(BTreeSet::new())
+    }
 }
 
 impl DirFeed {
-    /// Follows files of `directory`, which may come to exist later.
+    /// Follows files of `directory`, which may come to exist later. Within a runtime.
     pub fn new(directory: PathBuf) -> Self {
-        let (events, changed) = mpsc::channel(1);
-        let watcher = directory
-            .is_dir()
-            .then(|| watch_directory(&directory, events.clone()))
-            .flatten();
+        let now = Instant::now();
         Self {
+            watch: DirectoryWatch::new(&directory),
             directory,
             followed: BTreeMap::new(),
             ready: VecDeque::new(),
-            changed,
-            watcher,
-            events,
+            changed: Changed::default(),
+            settles: None,
+            polls: now + POLL,
+            polls_all: now + POLL_HEARD,
+            has_links: false,
+            has_unreachable: false,
         }
     }
 
     fn look(&mut self, name: &DocumentName) {
-        let Some(seen) = self.followed.get_mut(name) else {
-            return;
-        };
-        let (now, event) = look_at(&self.directory, name, seen);
-        *seen = now;
-        self.ready.extend(event);
+        if let Some(seen) = self.followed.get_mut(name) {
+            let look = look_at(&self.directory, name, seen);
+            self.has_links |= look.is_link;
+            self.has_unreachable |= matches!(look.seen, Seen::Unreachable(_));
+            *seen = look.seen;
+            self.ready.extend(look.event);
+        }
     }
 
     fn look_at_all(&mut self) {
-        if self.watcher.is_none() && self.directory.is_dir() {
-            self.watcher = watch_directory(&self.directory, self.events.clone());
-        }
+        self.polls_all = Instant::now() + POLL_HEARD;
+        self.has_unreachable = false;
         let names: Vec<_> = self.followed.keys().cloned().collect();
         for name in names {
             self.look(&name);
+        }
+    }
+
+    fn look_at_changed(&mut self) {
+        self.settles = None;
+        match std::mem::take(&mut self.changed) {
+            Changed::Everything => self.look_at_all(),
+            Changed::Names(names) => names.iter().for_each(|name| self.look(name)),
+        }
+    }
+
+    fn note(&mut self, hint: Hint) {
+        let changed = match hint {
+            Hint::Anything => None,
+            Hint::Name(file) => match self.followed_as(&file) {
+                Some(name) => Some(name),
+                // `..data`, through which all names of a mounted volume lead.
+                None if self.has_links => None,
+                // A file that is written beside, or a document of others.
+                None => return,
+            },
+        };
+        match (changed, &mut self.changed) {
+            (Some(name), Changed::Names(names)) => drop(names.insert(name)),
+            (Some(_), Changed::Everything) => {}
+            (None, all) => *all = Changed::Everything,
+        }
+        self.settles.get_or_insert_with(|| Instant::now() + SETTLE);
+    }
+
+    fn followed_as(&self, file: &OsStr) -> Option<DocumentName> {
+        let name = file.to_str()?.strip_suffix(".json")?.parse().ok()?;
+        self.followed.contains_key(&name).then_some(name)
+    }
+
+    fn poll(&mut self) {
+        let now = Instant::now();
+        self.polls = now + POLL;
+        let is_new = self.watch.renew();
+        let is_heard = self.watch.hears_all() && !self.has_links && !self.has_unreachable;
+        if is_new || !is_heard || now >= self.polls_all {
+            self.look_at_all();
         }
     }
 }
@@ -112,65 +160,16 @@ impl Feed for DirFeed {
             if let Some(event) = self.ready.pop_front() {
                 return event;
             }
+            // What was heard is kept in `self`: who gives up waiting loses nothing.
+            let settled = sleep_until(self.settles.unwrap_or(self.polls));
             tokio::select! {
-                _ = self.changed.recv() => {
-                    tokio::time::sleep(SETTLE).await;
-                    while self.changed.try_recv().is_ok() {}
-                }
-                () = tokio::time::sleep(POLL) => {}
+                hint = self.watch.next() => self.note(hint),
+                () = settled, if self.settles.is_some() => self.look_at_changed(),
+                () = sleep_until(self.polls) => self.poll(),
             }
-            self.look_at_all();
         }
     }
 }
 
-/// Looks at one file. Gives what is seen now, and an event if that is news.
-fn look_at(directory: &Path, name: &DocumentName, seen: &Seen) -> (Seen, Option<FeedEvent>) {
-    let path = directory.join(format!("{name}.json"));
-    let failed = |error: io::Error| {
-        // A missing file means "absent" only in a directory that is there.
-        if error.kind() == io::ErrorKind::NotFound && directory.is_dir() {
-            let event = (*seen != Seen::Absent).then(|| FeedEvent::Absent { name: name.clone() });
-            return (Seen::Absent, event);
-        }
-        let reason = format!("{}: {error}", path.display());
-        let now = Seen::Unreachable(reason.clone());
-        let name = name.clone();
-        let event = (*seen != now).then_some(FeedEvent::Unreachable { name, reason });
-        (now, event)
-    };
-    let stamp = match fs::metadata(&path) {
-        Ok(metadata) if metadata.len() > MAX_BYTES => {
-            return failed(io::Error::other("the file is larger than 4 MiB"));
-        }
-        Ok(metadata) => Stamp::of(&metadata),
-        Err(error) => return failed(error),
-    };
-    if let Seen::File { stamp: before, .. } = seen
-        && *before == stamp
-    {
-        return (seen.clone(), None);
-    }
-    let json = match fs::read_to_string(&path) {
-        Ok(json) => json,
-        Err(error) => return failed(error),
-    };
-    let hash = xxh3_64(json.as_bytes());
-    let is_same = matches!(seen, Seen::File { hash: before, .. } if *before == hash);
-    let event = (!is_same).then(|| FeedEvent::Document {
-        name: name.clone(),
-        json,
-    });
-    (Seen::File { stamp, hash }, event)
-}
-
-impl Stamp {
-    fn of(metadata: &fs::Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        Self {
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: metadata.modified().ok(),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

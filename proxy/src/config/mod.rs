@@ -33,4 +33,4 @@ pub use last_good::LastGood;
 pub use pod_call::PodCall;
 pub use store::{ActiveDocument, ConfigStore, LOAD_TIMEOUT};
 pub use view::{EndpointView, GatewayView, ServiceView};
-pub(crate) use watch::watch_directory;
+pub(crate) use watch::DirectoryWatch;

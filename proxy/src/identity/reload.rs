@@ -2,11 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use tokio::sync::mpsc;
-
 use super::{Identity, IdentityError, IdentityStore, load::Files};
 use crate::{
-    config::watch_directory,
+    config::DirectoryWatch,
     observe::{
         Recorder,
         families::{CERT_EXPIRY, IDENTITY_RELOADS},
@@ -60,18 +58,16 @@ impl Reloader {
 
     /// Runs for the process's life.
     pub async fn run(mut self) {
-        let (events, mut changed) = mpsc::channel(1);
-        // Kept until the end: dropping it ends the watch. Without one the poll does the work.
-        let _watcher = watch_directory(&self.directory, events);
+        let mut watch = DirectoryWatch::new(&self.directory);
         loop {
             self.load_once();
             tokio::select! {
-                _ = changed.recv() => {
+                _ = watch.next() => {
                     // A kubelet swap is several events; the last one decides.
                     tokio::time::sleep(Duration::from_millis(20)).await;
-                    while changed.try_recv().is_ok() {}
+                    watch.skip();
                 }
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(POLL) => drop(watch.renew()),
             }
         }
     }

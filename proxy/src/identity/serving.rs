@@ -16,10 +16,9 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use tokio::sync::mpsc;
 
 use crate::{
-    config::watch_directory,
+    config::DirectoryWatch,
     observe::{Recorder, families::IDENTITY_RELOADS},
 };
 
@@ -72,9 +71,7 @@ impl ServingCertificates {
     }
 
     async fn follow(self, listener: String, directory: PathBuf, metrics: Recorder) {
-        let (events, mut changed) = mpsc::channel(1);
-        // Kept until the end: dropping it ends the watch. Without one the poll does the work.
-        let _watcher = watch_directory(&directory, events);
+        let mut watch = DirectoryWatch::new(&directory);
         let mut loaded = None;
         let mut failure = None;
         loop {
@@ -98,12 +95,12 @@ impl ServingCertificates {
                 }
             }
             tokio::select! {
-                _ = changed.recv() => {
+                _ = watch.next() => {
                     // A kubelet swap is several events; the last one decides.
                     tokio::time::sleep(Duration::from_millis(20)).await;
-                    while changed.try_recv().is_ok() {}
+                    watch.skip();
                 }
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(POLL) => drop(watch.renew()),
             }
         }
     }
