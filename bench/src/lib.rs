@@ -24,6 +24,9 @@ pub mod cpu;
 /// Processes of a measurement.
 pub mod running;
 
+/// Their place before everything else, where a tail is measured.
+mod ahead;
+
 /// The programs that are measured and that measure.
 pub mod tools;
 

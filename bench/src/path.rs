@@ -8,7 +8,9 @@ use std::{
 };
 
 use crate::{
-    BenchError, cpu,
+    BenchError,
+    ahead::Ahead,
+    cpu,
     figures::Figure,
     footprint::{resident_kib, settled_kib},
     hop::Peer,
@@ -190,6 +192,10 @@ fn round(
             // Twice as long: of a hundred responses one decides.
             time: Duration::from_secs(u64::from(effort.seconds) * 2),
         };
+        let ahead = Ahead::of(&[pids.as_slice(), &known].concat());
+        if !ahead.is_whole() {
+            eprintln!("latency is taken without real-time priority: others' work is in its tail");
+        }
         paced::send(subject.deployment.front, &subject.deployment.host, pace)
     });
     let mut counted = Counted::of(spent, seen.requests);

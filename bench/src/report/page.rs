@@ -89,6 +89,8 @@ const HOW: &str = "
 - **Requests per second** are those of that round; each proxy has one thread.
 - **Latency** is taken at a fixed rate, 2,000 requests per second over 16 connections, by a client
   that counts from the moment at which a request was due (corrected for coordinated omission).
+  Client, proxies and backend have real-time priority meanwhile: whatever else wakes on a machine
+  for some milliseconds decides the tail of every peer otherwise.
 - **RSS** is the sum over the proxies, before the first request and after the heaviest round.
 - Rounds are interleaved between the peers; the median counts, ± half the spread.
 - The proxies run on the first core; load (wrk, h2load, a client of ours) and backend (nginx with a
