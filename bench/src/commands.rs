@@ -68,17 +68,10 @@ pub(crate) fn measure_path(scenarios: &[Scenario], run: &Run) -> Result<bool, Be
     };
     let mut complete = true;
     for scenario in all {
-        // One that fails does not keep the others from being measured.
-        match path::measure(&stage, *scenario, &effort) {
-            Ok(measured) => {
-                let unit = scenario.load().unit();
-                keep(&run.store, &stage.tools, scenario.section(), unit, measured)?;
-            }
-            Err(error) => {
-                eprintln!("weft-bench: {}: {error}", scenario.name());
-                complete = false;
-            }
-        }
+        let (measured, is_whole) = path::measure(&stage, *scenario, &effort);
+        let unit = scenario.load().unit();
+        keep(&run.store, &stage.tools, scenario.section(), unit, measured)?;
+        complete &= is_whole;
     }
     Ok(complete)
 }

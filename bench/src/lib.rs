@@ -25,7 +25,7 @@ pub mod cpu;
 pub mod running;
 
 /// Their place before everything else, where a tail is measured.
-mod ahead;
+pub mod ahead;
 
 /// The programs that are measured and that measure.
 pub mod tools;

@@ -76,58 +76,37 @@ struct Round {
     latency: Option<paced::Latency>,
 }
 
-/// Measures one scenario; figures by the peer's label, in the scenario's order.
-pub fn measure(
-    stage: &Stage,
-    scenario: Scenario,
-    effort: &Effort,
-) -> Result<Vec<Figure>, BenchError> {
+/// Measures one scenario; figures in its order of peers. A peer that fails is left out: that is
+/// said, and what needs its figures falls short. The second is whether none was.
+pub fn measure(stage: &Stage, scenario: Scenario, effort: &Effort) -> (Vec<Figure>, bool) {
+    let mut is_whole = true;
+    let mut went_well = |peer: Peer, step: Result<(), BenchError>| {
+        if let Err(error) = &step {
+            eprintln!("{} without {}: {error}", scenario.name(), peer.name());
+            is_whole = false;
+        }
+        step.is_ok()
+    };
     let mut subjects = Vec::new();
     for peer in scenario.peers() {
         let is_asked = effort.peer.is_empty() || effort.peer.contains(peer);
         if !is_asked || stage.tools.lacks(*peer) {
             continue;
         }
-        let deployment = stage.deploy(scenario, *peer, Core::Measured, &|_, command| command)?;
-        answers(scenario, &deployment)?;
-        subjects.push(Subject {
-            peer: *peer,
-            deployment,
-            idle_kib: 0,
-            load_kib: 0,
-            rounds: Vec::new(),
-            repeated: 0,
-            handshakes: None,
-        });
+        let set_up = set_up(stage, scenario, *peer).map(|subject| subjects.push(subject));
+        went_well(*peer, set_up);
     }
-    for subject in &mut subjects {
-        subject.idle_kib = subject.deployment.pids().into_iter().map(settled_kib).sum();
-        // Connections, buffers and branch predictors are warm before anything counts.
-        let warm = saturate(stage, scenario, &subject.deployment, effort.connections, 1)?;
-        all_well(&warm, &subject.deployment)?;
-    }
+    subjects.retain_mut(|subject| {
+        let warm = warm_up(stage, scenario, subject, effort);
+        went_well(subject.peer, warm)
+    });
     let mut patience = Duration::from_secs(effort.patience);
-    for number in 0..effort.rounds {
-        for subject in &mut subjects {
-            let round = loop {
-                wait_for_calm(stage, &subject.deployment, &mut patience);
-                let round = round(stage, scenario, subject, effort)?;
-                if round.counted.calm() || subject.repeated >= effort.repeats {
-                    break round;
-                }
-                subject.repeated += 1;
-            };
-            eprintln!(
-                "{} round {} {}: {:.3} CPU-s per 10,000, {:.0}/s, others used {:.0} %",
-                scenario.name(),
-                number + 1,
-                subject.peer.name(),
-                round.counted.cpu,
-                round.counted.per_second,
-                round.counted.foreign * 100.0
-            );
-            subject.rounds.push(round);
-        }
+    for number in 1..=effort.rounds {
+        subjects.retain_mut(|subject| {
+            let counted = calm_round(stage, scenario, subject, effort, &mut patience)
+                .map(|round| subject.count(scenario, number, round));
+            went_well(subject.peer, counted)
+        });
     }
     let figures = subjects
         .iter()
@@ -136,7 +115,66 @@ pub fn measure(
     for subject in &mut subjects {
         subject.deployment.stop();
     }
-    Ok(figures)
+    (figures, is_whole)
+}
+
+impl Subject {
+    fn count(&mut self, scenario: Scenario, number: usize, round: Round) {
+        eprintln!(
+            "{} round {number} {}: {:.3} CPU-s per 10,000, {:.0}/s, others used {:.0} %",
+            scenario.name(),
+            self.peer.name(),
+            round.counted.cpu,
+            round.counted.per_second,
+            round.counted.foreign * 100.0
+        );
+        self.rounds.push(round);
+    }
+}
+
+fn set_up(stage: &Stage, scenario: Scenario, peer: Peer) -> Result<Subject, BenchError> {
+    let deployment = stage.deploy(scenario, peer, Core::Measured, &|_, command| command)?;
+    answers(scenario, &deployment)?;
+    Ok(Subject {
+        peer,
+        deployment,
+        idle_kib: 0,
+        load_kib: 0,
+        rounds: Vec::new(),
+        repeated: 0,
+        handshakes: None,
+    })
+}
+
+/// Connections, buffers and branch predictors are warm before anything counts.
+fn warm_up(
+    stage: &Stage,
+    scenario: Scenario,
+    subject: &mut Subject,
+    effort: &Effort,
+) -> Result<(), BenchError> {
+    let deployment = &subject.deployment;
+    subject.idle_kib = deployment.pids().into_iter().map(settled_kib).sum();
+    let warm = saturate(stage, scenario, deployment, effort.connections, 1)?;
+    all_well(&warm, deployment)
+}
+
+/// A round in which others left the machine alone, if there is one within the repeats.
+fn calm_round(
+    stage: &Stage,
+    scenario: Scenario,
+    subject: &mut Subject,
+    effort: &Effort,
+    patience: &mut Duration,
+) -> Result<Round, BenchError> {
+    loop {
+        wait_for_calm(stage, &subject.deployment, patience);
+        let round = round(stage, scenario, subject, effort)?;
+        if round.counted.calm() || subject.repeated >= effort.repeats {
+            return Ok(round);
+        }
+        subject.repeated += 1;
+    }
 }
 
 /// Waits until others leave the machine alone, as long as there is patience left.
