@@ -31,6 +31,10 @@ const CALLERS: usize = 16;
 /// Between two changes.
 const EVERY: Duration = Duration::from_millis(100);
 
+/// After which a proxy's memory is what it is without traffic. What it does every few seconds has
+/// been done then, and what only the load needed has been given back.
+const REST: Duration = Duration::from_secs(6);
+
 /// What is measured of each.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
@@ -76,8 +80,10 @@ fn of_weft(stage: &Stage, seconds: u32) -> Result<Seen, BenchError> {
     manifests::write(size, &manifests)?;
     let mesh = live::Live::start(&stage.tools, &stage.backend, &room)?;
     let proxy = &mesh.proxy;
+    thread::sleep(REST);
     let idle_kib = settled_kib(proxy.pid());
     call_all(&mesh)?;
+    thread::sleep(REST);
     let mut seen = Seen {
         idle_kib,
         loaded_kib: settled_kib(proxy.pid()),

@@ -24,7 +24,10 @@ use crate::{
     drain::Drain,
     identity::{IdentityStore, Reloader, ServingCertificates},
     listen::{self, Door, ListenError},
-    observe::{AccessLog, Metrics, Recorder, families::ACCESS_LOG_DROPPED},
+    observe::{
+        AccessLog, Metrics, Recorder,
+        families::{ACCESS_LOG_DROPPED, CONFIG_INFO},
+    },
     report::Reporter,
     resident,
     worker::Worker,
@@ -83,6 +86,10 @@ async fn control_thread(
     let directories = directories.map(|own| (own.listener.clone(), own.directory.clone()));
     let certificates = ServingCertificates::start(directories.collect(), &recorder);
     let config = start_config(&bootstrap, &recorder)?;
+    let active = config.clone();
+    metrics.show(&CONFIG_INFO, move |show| {
+        active.each_active(|name, document| show(&[&name.to_string(), &document.digest]));
+    });
     if let Some(address) = bootstrap.metrics {
         let listener = listener(address)?;
         tokio::spawn(admin::serve_metrics(

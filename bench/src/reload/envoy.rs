@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{SERVICES, Seen, changes, renamed, under_load};
+use super::{REST, SERVICES, Seen, changes, renamed, under_load};
 use crate::{
     BenchError,
     footprint::settled_kib,
@@ -40,6 +40,7 @@ pub(super) fn measure(stage: &Stage, seconds: u32) -> Result<Seen, BenchError> {
     proxy.until("does not answer", || {
         matches!(get(front, "changing", "/"), Some((200, _)))
     })?;
+    std::thread::sleep(REST);
     let kib = settled_kib(proxy.pid());
     let mut seen = Seen {
         idle_kib: kib,

@@ -91,7 +91,8 @@ const HOW: &str = "
   that counts from the moment at which a request was due (corrected for coordinated omission).
   Client, proxies and backend have real-time priority meanwhile: whatever else wakes on a machine
   for some milliseconds decides the tail of every peer otherwise.
-- **RSS** is the sum over the proxies, before the first request and after the heaviest round.
+- **RSS** is the sum over the proxies, before the first request and after the heaviest round; of a
+  thousand services, once the proxy has rested for six seconds, before and after.
 - Rounds are interleaved between the peers; the median counts, ± half the spread.
 - The proxies run on the first core; load (wrk, h2load, a client of ours) and backend (nginx with a
   body of 1 KiB, haproxy over TLS, an echo of ours for messages) on the others; all on loopback.

@@ -2,7 +2,7 @@
 //! What is kept is compiled; the documents themselves are let go.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -13,7 +13,7 @@ use weft_engine::{
     identity::SpiffeId,
 };
 
-use super::{EndpointView, ServiceView};
+use super::{EndpointView, ServiceView, alike::Alike};
 
 /// Shards of one service that are followed at most.
 const MAX_SHARDS: u32 = 1024;
@@ -71,8 +71,8 @@ impl Assembly {
     }
 
     /// A shard's document came.
-    pub(super) fn set_shard(&mut self, document: &EndpointsDocument) {
-        self.put(document.shard, ports(document));
+    pub(super) fn set_shard(&mut self, document: &EndpointsDocument, labels: &mut Alike<Labels>) {
+        self.put(document.shard, ports(document, labels));
     }
 
     /// A shard is absent, and counts as heard of.
@@ -135,12 +135,12 @@ fn sorted(by_port: BTreeMap<u16, Vec<EndpointView>>) -> Ports {
         .collect()
 }
 
-fn ports(document: &EndpointsDocument) -> Ports {
+fn ports(document: &EndpointsDocument, label_sets: &mut Alike<Labels>) -> Ports {
     let mut by_port: BTreeMap<u16, Vec<EndpointView>> = BTreeMap::new();
-    // Identities, zones and label sets repeat over a service's endpoints: one copy of each.
+    // Identities and zones repeat over a service's endpoints, label sets over all services': one
+    // copy of each.
     let mut identities: BTreeMap<&str, Option<Arc<SpiffeId>>> = BTreeMap::new();
     let mut zones: BTreeMap<&str, Arc<str>> = BTreeMap::new();
-    let mut label_sets: BTreeSet<&Labels> = BTreeSet::new();
     for group in &document.groups {
         for endpoint in &group.endpoints {
             let identity = match endpoint.identity.as_deref() {
@@ -158,8 +158,7 @@ fn ports(document: &EndpointsDocument) -> Ports {
                     parsed.clone()
                 }
             };
-            label_sets.insert(&endpoint.labels);
-            let labels = label_sets.get(&endpoint.labels).copied();
+            let labels = label_sets.one(&endpoint.labels);
             let zone = endpoint.zone.as_deref();
             let zone = zone.map(|zone| zones.entry(zone).or_insert_with(|| zone.into()).clone());
             for (port, target) in &group.ports {
@@ -167,7 +166,7 @@ fn ports(document: &EndpointsDocument) -> Ports {
                     address: SocketAddr::new(endpoint.address, *target),
                     identity: identity.clone(),
                     zone: zone.clone(),
-                    labels: labels.cloned().unwrap_or_default(),
+                    labels: labels.clone(),
                     ready: endpoint.ready,
                 });
             }

@@ -14,6 +14,8 @@ mod watch;
 
 /// Pods of the mesh by address.
 mod addresses;
+/// What many documents have alike.
+mod alike;
 /// A service's documents, put together.
 mod assembly;
 /// Takes documents in and publishes views.

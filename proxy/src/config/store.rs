@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -81,6 +81,12 @@ pub struct ActiveDocument {
     pub rejected: Option<String>,
 }
 
+impl ActiveDocument {
+    fn is_in_use(&self) -> bool {
+        !self.digest.is_empty()
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Shared {
     services: ArcSwap<ServiceTable>,
@@ -92,9 +98,8 @@ pub(super) struct Shared {
     /// Names that nobody waits for any more: absent, or a shard that did not come in time. They
     /// are followed, so that their coming is noticed.
     absent: Mutex<HashMap<DocumentName, ()>>,
-    active: Mutex<BTreeMap<DocumentName, ActiveDocument>>,
-    /// Why documents are not in use of which no version could be taken in.
-    rejected: Mutex<BTreeMap<DocumentName, String>>,
+    /// Those in use, and those that would be, were they not rejected.
+    documents: Mutex<BTreeMap<DocumentName, ActiveDocument>>,
     generation: watch::Sender<u64>,
     wanted: mpsc::Sender<DocumentName>,
     /// The keeper has published everything that the process needs before it takes traffic.
@@ -119,8 +124,7 @@ impl ConfigStore {
                 index: std::array::from_fn(|_| ArcSwapOption::empty()),
                 addresses: std::array::from_fn(|_| ArcSwapOption::empty()),
                 absent: Mutex::default(),
-                active: Mutex::default(),
-                rejected: Mutex::default(),
+                documents: Mutex::default(),
                 generation: watch::Sender::new(0),
                 wanted,
                 complete: AtomicBool::new(false),
@@ -224,21 +228,22 @@ impl ConfigStore {
     /// Every document in use, for the admin port and the operator; with those that would be, were
     /// they not rejected.
     pub fn active(&self) -> BTreeMap<DocumentName, ActiveDocument> {
-        let mut all = self.lock_active().clone();
-        let rejected = self.shared.rejected.lock();
-        let rejected = rejected.unwrap_or_else(PoisonError::into_inner);
-        for (name, why) in &*rejected {
-            all.entry(name.clone()).or_insert_with(|| ActiveDocument {
-                digest: String::new(),
-                problems: Vec::new(),
-                rejected: Some(why.clone()),
-            });
+        self.lock_documents().clone()
+    }
+
+    /// Calls `visit` for each document in use.
+    pub(crate) fn each_active(&self, mut visit: impl FnMut(&DocumentName, &ActiveDocument)) {
+        for (name, document) in &*self.lock_documents() {
+            if document.is_in_use() {
+                visit(name, document);
+            }
         }
-        all
     }
 
     pub(super) fn active_of(&self, name: &DocumentName) -> Option<ActiveDocument> {
-        self.lock_active().get(name).cloned()
+        let documents = self.lock_documents();
+        let found = documents.get(name).filter(|known| known.is_in_use());
+        found.cloned()
     }
 
     /// A shard that does not come in time is not waited for again until it does: nearly all that
@@ -297,9 +302,8 @@ impl ConfigStore {
             .contains_key(name)
     }
 
-    fn lock_active(&self) -> std::sync::MutexGuard<'_, BTreeMap<DocumentName, ActiveDocument>> {
-        let active = self.shared.active.lock();
-        active.unwrap_or_else(PoisonError::into_inner)
+    fn lock_documents(&self) -> MutexGuard<'_, BTreeMap<DocumentName, ActiveDocument>> {
+        self.shared.lock_documents()
     }
 }
 
@@ -348,21 +352,28 @@ impl Shared {
         }
     }
 
+    /// What is in use under this name; `None`: nothing is, nor was anything rejected.
     pub(super) fn set_active(&self, name: &DocumentName, document: Option<ActiveDocument>) {
-        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut documents = self.lock_documents();
         match document {
-            Some(document) => active.insert(name.clone(), document),
-            None => active.remove(name),
+            Some(document) => documents.insert(name.clone(), document),
+            None => documents.remove(name),
         };
     }
 
-    /// No version of it could be taken in (yet), and why; `None`: one was, or none is followed.
-    pub(super) fn set_rejected(&self, name: &DocumentName, why: Option<String>) {
-        let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
-        match why {
-            Some(why) => rejected.insert(name.clone(), why),
-            None => rejected.remove(name),
+    /// No version of it could be taken in (yet), and why.
+    pub(super) fn set_rejected(&self, name: &DocumentName, why: String) {
+        let rejected = ActiveDocument {
+            digest: String::new(),
+            problems: Vec::new(),
+            rejected: Some(why),
         };
+        self.set_active(name, Some(rejected));
+    }
+
+    fn lock_documents(&self) -> MutexGuard<'_, BTreeMap<DocumentName, ActiveDocument>> {
+        let documents = self.documents.lock();
+        documents.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn set_complete(&self) {

@@ -304,6 +304,22 @@ impl Series {
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     recorders: Arc<Mutex<Vec<Recorder>>>,
+    known: Arc<OnceLock<Known>>,
+}
+
+/// What is known elsewhere, and shown as gauges of 1: a series of each would say it twice.
+struct Known {
+    family: &'static Family,
+    each: Box<EachKnown>,
+}
+
+/// Calls what it is given with the label values of each.
+type EachKnown = dyn Fn(&mut dyn FnMut(&[&str])) + Send + Sync;
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Known").field(self.family).finish()
+    }
 }
 
 impl Metrics {
@@ -312,6 +328,18 @@ impl Metrics {
         let recorder = Recorder::default();
         lock(&self.recorders).push(recorder.clone());
         recorder
+    }
+
+    /// Shows, at each scrape, a gauge of 1 for each set of label values that `each` gives, up to
+    /// the bound of a family. One family of a process may be shown so.
+    pub fn show(
+        &self,
+        family: &'static Family,
+        each: impl Fn(&mut dyn FnMut(&[&str])) + Send + Sync + 'static,
+    ) {
+        let each = Box::new(each);
+        let is_first = self.known.set(Known { family, each }).is_ok();
+        debug_assert!(is_first, "only one family is shown so");
     }
 
     /// Everything, in the OpenMetrics text form.

@@ -83,8 +83,9 @@ impl<F: Feed> Keeper<F> {
         if was_active {
             tracing::info!(document = %name, "document withdrawn");
             self.metrics.counter(&CONFIG_RELOADS, &["withdrawn"]).inc();
-            self.set_active(name, None);
         }
+        // Nor is a version of it rejected any more.
+        self.set_active(name, None);
     }
 
     /// Absent services stay followed, so that their coming is noticed at once; the oldest is

@@ -12,17 +12,18 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use weft_engine::{
-    documents::{DocumentName, InboundDocument, MeshDocument},
+    documents::{ClientPolicy, DocumentName, InboundDocument, Labels, MeshDocument},
     identity::Workload,
 };
 
 use self::open::{Rejection, open};
 use super::{
-    ActiveDocument, ConfigStore, Feed, FeedEvent, LastGood, assembly::Assembly, store::MAX_SERVICES,
+    ActiveDocument, ConfigStore, Feed, FeedEvent, LastGood, alike::Alike, assembly::Assembly,
+    store::MAX_SERVICES,
 };
 use crate::observe::{
     Recorder,
-    families::{CONFIG_INFO, CONFIG_PROBLEMS, CONFIG_RELOADS},
+    families::{CONFIG_PROBLEMS, CONFIG_RELOADS},
 };
 
 /// What becomes of a document that is not there (any more).
@@ -54,7 +55,10 @@ pub struct Keeper<F> {
     workload: Workload,
     metrics: Recorder,
     generation: u64,
-    services: HashMap<ServiceKey, Assembly>,
+    /// Boxed: the map has room for nearly twice as many.
+    services: HashMap<ServiceKey, Box<Assembly>>,
+    policies: Alike<Arc<ClientPolicy>>,
+    labels: Alike<Labels>,
     /// Absent services in order of their absence, oldest first.
     absent: VecDeque<DocumentName>,
     mesh: Option<Arc<MeshDocument>>,
@@ -93,6 +97,8 @@ impl<F: Feed> Keeper<F> {
             metrics,
             generation: 0,
             services: HashMap::new(),
+            policies: Alike::default(),
+            labels: Alike::default(),
             absent: VecDeque::new(),
             mesh: None,
             inbound: None,
@@ -160,7 +166,7 @@ impl<F: Feed> Keeper<F> {
                 return;
             }
             let endpoints = DocumentName::Endpoints(namespace.clone(), service.clone(), 0);
-            self.services.insert(key, Assembly::default());
+            self.services.insert(key, Box::default());
             self.follow(endpoints);
         }
         self.follow(name);
@@ -263,12 +269,12 @@ impl<F: Feed> Keeper<F> {
         {
             self.take_document(name, &json, false);
         }
-        let why = Some(error.to_string());
+        let why = error.to_string();
         match self.store.active_of(name) {
             Some(active) => self.set_active(
                 name,
                 Some(ActiveDocument {
-                    rejected: why,
+                    rejected: Some(why),
                     ..active
                 }),
             ),
@@ -277,18 +283,8 @@ impl<F: Feed> Keeper<F> {
     }
 
     fn set_active(&self, name: &DocumentName, document: Option<ActiveDocument>) {
-        let text = name.to_string();
-        self.store.shared.set_rejected(name, None);
-        let before = self.store.active_of(name);
-        if let Some(before) = before {
-            self.metrics.remove(&CONFIG_INFO, &[&text, &before.digest]);
-        }
-        match &document {
-            Some(document) => {
-                let labels = [text.as_str(), document.digest.as_str()];
-                self.metrics.gauge(&CONFIG_INFO, &labels).set(1);
-            }
-            None => self.metrics.remove(&CONFIG_PROBLEMS, &[&text]),
+        if document.is_none() {
+            self.metrics.remove(&CONFIG_PROBLEMS, &[&name.to_string()]);
         }
         self.store.shared.set_active(name, document);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weft_engine::{
     compile::{CompiledGateway, CompiledInbound, CompiledService},
-    documents::{Document, DocumentName, GatewayDocument},
+    documents::{Document, DocumentName, GatewayDocument, HttpAction, ServiceDocument},
     problem::Problem,
 };
 
@@ -25,11 +25,15 @@ impl<F: Feed> Keeper<F> {
                 self.inbound = Some(inbound);
                 self.publish_inbound()
             }
-            Document::Service(service) => {
+            Document::Service(mut service) => {
+                self.share_labels(&mut service);
                 let key = (service.namespace.clone(), service.name.clone());
-                let (compiled, problems) =
+                let (mut compiled, problems) =
                     CompiledService::compile(&service, &self.workload.namespace);
-                let assembly = self.services.entry(key.clone()).or_default();
+                for port in &mut compiled.ports {
+                    port.policy = self.policies.one(&port.policy);
+                }
+                let assembly = &mut **self.services.entry(key.clone()).or_default();
                 let shards_before = assembly.shard_count();
                 let shards = assembly.set_service(&service, compiled);
                 for shard in shards..shards_before {
@@ -46,7 +50,7 @@ impl<F: Feed> Keeper<F> {
             Document::Endpoints(endpoints) => {
                 let key = (endpoints.namespace.clone(), endpoints.name.clone());
                 if let Some(assembly) = self.services.get_mut(&key) {
-                    assembly.set_shard(&endpoints);
+                    assembly.set_shard(&endpoints, &mut self.labels);
                 }
                 self.publish_service(key);
                 Vec::new()
@@ -65,6 +69,18 @@ impl<F: Feed> Keeper<F> {
             Document::Index(index) => {
                 self.store.shared.publish_index(index);
                 Vec::new()
+            }
+        }
+    }
+
+    /// What its routes' subsets ask for is what those of others ask for.
+    fn share_labels(&mut self, service: &mut ServiceDocument) {
+        let scopes = service.ports.iter_mut().flat_map(|port| &mut port.http);
+        for rule in scopes.flat_map(|scope| &mut scope.rules) {
+            if let HttpAction::Forward(backends) = &mut rule.action {
+                for backend in backends {
+                    backend.labels = self.labels.one(&backend.labels);
+                }
             }
         }
     }

@@ -8,7 +8,9 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-use super::{BUCKETS, Entry, Family, Kind, Metrics, SEPARATOR, Series, lock, second};
+use super::{
+    BUCKETS, Entry, Family, Kind, Metrics, SEPARATOR, SERIES_PER_FAMILY, Series, join, lock, second,
+};
 
 /// The sum of one series over the threads.
 #[derive(Debug)]
@@ -41,6 +43,17 @@ impl Metrics {
                     }
                 }
             }
+        }
+        if let Some(known) = self.known.get() {
+            let mut shown = BTreeMap::new();
+            (known.each)(&mut |labels| {
+                if shown.len() < SERIES_PER_FAMILY {
+                    let mut key = String::new();
+                    join(&mut key, labels);
+                    shown.insert(key.into(), Sum::Gauge(1));
+                }
+            });
+            sums.insert(known.family.name, (known.family, shown));
         }
         sums
     }
