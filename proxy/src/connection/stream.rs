@@ -32,6 +32,14 @@ impl<S> Prefixed<S> {
     }
 }
 
+impl Prefixed<TcpStream> {
+    /// Whether a read would find nothing; then the reader is woken when there is something. Spares
+    /// a TLS session the way down to a socket that is mostly asked in vain.
+    pub(crate) fn is_quiet(&self, cx: &mut Context<'_>) -> bool {
+        self.prefix.is_empty() && self.inner.poll_read_ready(cx).is_pending()
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -66,6 +74,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // As rustls gives a record: the kernel takes bytes with less ado than a vector of one.
+        if let [only] = bufs {
+            return Pin::new(&mut self.inner).poll_write(cx, only);
+        }
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 
@@ -110,7 +122,13 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => {
+                let (socket, session) = stream.get_ref();
+                if session.wants_read() && socket.is_quiet(cx) {
+                    return Poll::Pending;
+                }
+                Pin::new(stream).poll_read(cx, buf)
+            }
         }
     }
 }

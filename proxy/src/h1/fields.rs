@@ -22,6 +22,8 @@ pub(super) struct Fields {
     pub chunked: bool,
     pub close: bool,
     pub keep_alive: bool,
+    /// Its sender takes trailers.
+    pub takes_trailers: bool,
     pub expects_continue: bool,
 }
 
@@ -33,8 +35,11 @@ impl Fields {
             ..Self::default()
         };
         for field in parsed {
-            let name = HeaderName::from_bytes(field.name.as_bytes())
-                .map_err(|_| Error::Malformed("a field's name is no token"))?;
+            let name = match meshs_own(field.name) {
+                Some(name) => name.clone(),
+                None => HeaderName::from_bytes(field.name.as_bytes())
+                    .map_err(|_| Error::Malformed("a field's name is no token"))?,
+            };
             let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))
                 .map_err(|_| Error::Malformed("a field's value holds a control character"))?;
             if fields.look(&name, &value)? {
@@ -73,6 +78,11 @@ impl Fields {
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
+            header::TE => {
+                let mut codings = value.as_bytes().split(|byte| *byte == b',');
+                self.takes_trailers |=
+                    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"));
+            }
             header::EXPECT => {
                 self.expects_continue = value.as_bytes().eq_ignore_ascii_case(b"100-continue");
             }
@@ -87,13 +97,16 @@ impl Fields {
     }
 }
 
-/// Whether the sender of a request takes trailers.
-pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::TE)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+/// The fields that proxies of the mesh add, as they write them: nearly every request between two
+/// proxies has them, and a name that is not among HTTP's own would be allocated for each.
+static MESHS_OWN: [HeaderName; 3] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-client-cert"),
+];
+
+fn meshs_own(name: &str) -> Option<&'static HeaderName> {
+    MESHS_OWN.iter().find(|known| known.as_str() == name)
 }
 
 /// Digits and nothing else (RFC 9110 8.6): no sign, no list, no space.

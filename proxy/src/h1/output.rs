@@ -2,6 +2,7 @@
 //! write; a large one goes out from where it is, in the same vectored write as the head.
 
 use std::{
+    cell::Cell,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -12,6 +13,14 @@ use tokio::io::AsyncWrite;
 
 /// Pieces up to this are copied: cheaper than one more element of a vectored write.
 pub(super) const COPIED: usize = 16 * 1024;
+
+/// A buffer up to this is lent on from message to message.
+const LENT: usize = 2 * COPIED;
+
+thread_local! {
+    /// The buffer of the worker's last message: warm, and as large as they are.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// What waits to be written.
 #[derive(Debug, Default)]
@@ -30,6 +39,9 @@ pub(super) struct Output {
 impl Output {
     /// Where a head, or a small piece, is written.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        if self.head.capacity() == 0 {
+            self.head = SPARE.take();
+        }
         &mut self.head
     }
 
@@ -41,8 +53,9 @@ impl Output {
     /// Adds a piece, and what comes after it.
     pub(super) fn push(&mut self, piece: Bytes, after: &'static [u8]) {
         if piece.len() <= COPIED {
-            self.head.extend_from_slice(&piece);
-            self.head.extend_from_slice(after);
+            let head = self.buffer();
+            head.extend_from_slice(&piece);
+            head.extend_from_slice(after);
         } else {
             self.large = piece;
             self.after = after;
@@ -98,8 +111,12 @@ impl Output {
         bytes -= of_head;
         if self.at == self.head.len() {
             // Given back: a connection that waits holds no buffer.
-            self.head = Vec::new();
+            let mut head = std::mem::take(&mut self.head);
             self.at = 0;
+            if head.capacity() <= LENT {
+                head.clear();
+                SPARE.set(head);
+            }
         }
         let of_large = bytes.min(self.large.len());
         if of_large == self.large.len() {

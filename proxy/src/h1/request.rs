@@ -23,6 +23,8 @@ pub(super) struct Received {
     pub framing: Framing,
     /// The client would use the connection for a further request.
     pub keep_alive: bool,
+    /// The client takes trailers.
+    pub takes_trailers: bool,
     pub expects_continue: bool,
 }
 
@@ -74,6 +76,7 @@ pub(super) fn parse(held: &mut Bytes) -> Result<Option<Received>, Error> {
             Framing::Length(fields.content_length.unwrap_or(0))
         },
         keep_alive: fields.keeps_alive(version),
+        takes_trailers: fields.takes_trailers,
         expects_continue: fields.expects_continue && version == Version::HTTP_11,
         parts: {
             parts.headers = fields.map;
@@ -104,9 +107,12 @@ pub(super) fn write(out: &mut Vec<u8>, head: RequestHead<'_>, length: Option<u64
     out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
     out.extend_from_slice(head.host.as_bytes());
     out.extend_from_slice(b"\r\n");
+    let mut says_length = false;
     for (name, value) in headers {
-        if *name != header::CONTENT_LENGTH && *name != header::HOST {
-            fields::write(out, name.as_str().as_bytes(), value.as_bytes());
+        match *name {
+            header::CONTENT_LENGTH => says_length = true,
+            header::HOST => {}
+            _ => fields::write(out, name.as_str().as_bytes(), value.as_bytes()),
         }
     }
     if let Some(protocol) = head.upgrade {
@@ -115,7 +121,8 @@ pub(super) fn write(out: &mut Vec<u8>, head: RequestHead<'_>, length: Option<u64
     }
     let encoder = match length {
         Some(0) => {
-            if says_length(head.method, headers) {
+            // Where the client did, or where a body is expected (RFC 9110 8.6).
+            if says_length || matches!(*head.method, Method::POST | Method::PUT | Method::PATCH) {
                 fields::write_length(out, 0);
             }
             Encoder::Length(0)
@@ -131,11 +138,4 @@ pub(super) fn write(out: &mut Vec<u8>, head: RequestHead<'_>, length: Option<u64
     };
     out.extend_from_slice(b"\r\n");
     encoder
-}
-
-/// Whether to say that there is no body: where the client did, or where one is expected
-/// (RFC 9110 8.6).
-fn says_length(method: &Method, headers: &HeaderMap) -> bool {
-    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
-        || headers.contains_key(header::CONTENT_LENGTH)
 }

@@ -203,7 +203,7 @@ impl Incoming {
             answer: Answer {
                 version: parts.version,
                 no_body: parts.method == Method::HEAD,
-                trailers: fields::takes_trailers(&parts.headers),
+                trailers: received.takes_trailers,
                 keep_alive: received.keep_alive,
             },
             parts,

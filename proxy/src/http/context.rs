@@ -1,15 +1,15 @@
 //! What the requests of one connection share.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
     time::Instant,
 };
 
-use http::uri::Authority;
+use http::{HeaderValue, uri::Authority};
 use weft_engine::{authority::AuthorityRejection, documents::ServiceRef};
 
-use super::{request_body::Activity, series::Series, target::service_of};
+use super::{headers, request_body::Activity, series::Series, target::service_of};
 use crate::{
     connection::ConnectionInfo,
     observe::{Counter, Gauge, families},
@@ -76,6 +76,8 @@ pub(super) struct Context {
     requests_active: Gauge,
     /// The last authority that was asked for: the next request mostly names the same.
     named: RefCell<Rc<Named>>,
+    /// Who calls, as the application is told; `None` in plaintext.
+    caller: OnceCell<Option<HeaderValue>>,
     /// The last service's cluster, likewise.
     pub cluster: RefCell<Option<Rc<Cluster>>>,
     /// The series of the last exchange: the next one mostly has the same labels.
@@ -97,6 +99,7 @@ impl Context {
             connection,
             requests_active,
             named: RefCell::default(),
+            caller: OnceCell::new(),
             cluster: RefCell::default(),
             active: Cell::new(0),
             last_end: Cell::new(Instant::now()),
@@ -118,6 +121,15 @@ impl Context {
             });
         }
         named.clone()
+    }
+
+    /// Who calls, as the application is told: by what the connection's handshake proved.
+    pub(super) fn caller(&self) -> Option<&HeaderValue> {
+        let tls = self.connection.tls.as_ref();
+        let caller = self
+            .caller
+            .get_or_init(|| tls.and_then(headers::client_cert));
+        caller.as_ref()
     }
 
     /// The activity of an exchange that begins.

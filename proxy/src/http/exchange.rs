@@ -145,14 +145,16 @@ impl Arrived<'_> {
         };
         drop(decision);
 
-        let (cluster, labels) = place.cluster(self.context, rule).await?;
+        let (cluster, labels) = place
+            .cluster(self.context, rule, observation.started())
+            .await?;
         if let Some(rule) = rule {
             rule.request_headers.apply(&mut parts.headers);
         }
         if !matches!(connection.target, Target::App { .. }) {
             observation.destination(&cluster.namespace, &cluster.service, cluster.port);
         }
-        headers::announce(&mut parts.headers, connection);
+        headers::announce(&mut parts.headers, connection, self.context.caller());
         let authority = rule
             .and_then(|rule| rule.rewrite_authority.clone())
             .or_else(|| named.parsed.clone())

@@ -15,7 +15,7 @@ use weft_engine::{decide::Reason, documents::AuthAction, identity::SpiffeId};
 use super::{
     context::{Context, Named},
     headers,
-    series::{Key, Series},
+    series::{Labels, Series},
 };
 use crate::{
     connection::Direction,
@@ -157,20 +157,19 @@ impl Observation {
 
     fn tell(&mut self, now: Instant) {
         let duration = now.saturating_duration_since(self.started);
-        let route = self.route.clone().unwrap_or_default();
-        let key = Key {
+        let labels = Labels {
             status: self.status.unwrap_or(0),
             grpc_status: self.grpc_status,
             flag: self.flag.unwrap_or(""),
             protocol: self.protocol,
-            route,
-            service: self.service.clone(),
-            namespace: self.namespace.clone(),
+            route: self.route.as_ref(),
+            service: &self.service,
+            namespace: &self.namespace,
         };
         let mut series = self.context.series.borrow_mut();
         let series = match &mut *series {
-            Some(series) if series.key == key => series,
-            other => other.insert(Series::resolve(&self.context, key)),
+            Some(series) if series.is_of(&labels) => series,
+            other => other.insert(Series::resolve(&self.context, &labels)),
         };
         series.requests.inc();
         series.duration.observe(duration);

@@ -134,11 +134,12 @@ impl Place {
         &self,
         context: &Context,
         rule: Option<&'l CompiledHttpRule>,
+        now: Instant,
     ) -> Result<(Rc<Cluster>, Option<&'l Labels>), Refusal> {
         let worker = &context.worker;
         let Some(rule) = rule else {
             let cluster = match self {
-                Self::Service(view, port) => service_cluster(context, view, *port),
+                Self::Service(view, port) => service_cluster(context, view, *port, now),
                 Self::Pod(call) => Upstreams::pod(worker, call),
                 Self::App { address, .. } => Upstreams::app(worker, *address),
                 // A gateway's request without a rule is `NoRoute`, so this is not reached.
@@ -156,13 +157,13 @@ impl Place {
             Self::Service(view, _)
                 if *view.namespace == *wanted.namespace && *view.name == *wanted.name =>
             {
-                service_cluster(context, view, wanted.port)
+                service_cluster(context, view, wanted.port, now)
             }
             Self::Pod(call) if call.is_meant(backend) => Upstreams::pod(worker, call),
             _ => {
                 let view = worker.config.service(&wanted.namespace, &wanted.name).await;
                 let view = view.ok_or(Refusal::NoBackend("backend_not_found"))?;
-                service_cluster(context, &view, wanted.port)
+                service_cluster(context, &view, wanted.port, now)
             }
         };
         Ok((cluster, Some(&backend.labels)))
@@ -170,12 +171,12 @@ impl Place {
 }
 
 /// The cluster of a service's port: the connection's last one, where it is that.
-fn service_cluster(context: &Context, view: &ServiceView, port: u16) -> Rc<Cluster> {
+fn service_cluster(context: &Context, view: &ServiceView, port: u16, now: Instant) -> Rc<Cluster> {
     let mut last = context.cluster.borrow_mut();
     if let Some(cluster) = &*last
         && cluster.is_of(view, port)
     {
-        cluster.follow(view, Instant::now());
+        cluster.follow(view, now);
         return cluster.clone();
     }
     last.insert(Upstreams::service(&context.worker, view, port))

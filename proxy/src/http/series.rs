@@ -8,24 +8,29 @@ use crate::{
     observe::{Counter, Histogram, families},
 };
 
-/// The labels of an exchange that are not the connection's.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Key {
+/// The labels of an exchange that are not the connection's. `T`: text, lent or kept.
+#[derive(Debug)]
+pub(super) struct Labels<T> {
     /// 0: none was given.
     pub status: u16,
     pub grpc_status: Option<u16>,
     /// Empty: none.
     pub flag: &'static str,
     pub protocol: &'static str,
-    pub route: Arc<str>,
-    pub service: Arc<str>,
-    pub namespace: Arc<str>,
+    pub route: Option<T>,
+    pub service: T,
+    pub namespace: T,
+}
+
+/// Mostly it is the very same text.
+fn is_same(one: &str, other: &str) -> bool {
+    std::ptr::eq(one, other) || one == other
 }
 
 /// The series of exchanges with the same labels.
 #[derive(Debug)]
 pub(super) struct Series {
-    pub key: Key,
+    labels: Labels<Arc<str>>,
     pub requests: Counter,
     pub duration: Histogram,
     pub request_bytes: Counter,
@@ -33,8 +38,24 @@ pub(super) struct Series {
 }
 
 impl Series {
+    /// Whether these are theirs.
+    pub(super) fn is_of(&self, labels: &Labels<&Arc<str>>) -> bool {
+        let kept = &self.labels;
+        let route = match (&kept.route, labels.route) {
+            (Some(kept), Some(route)) => is_same(kept, route),
+            (kept, route) => kept.is_none() && route.is_none(),
+        };
+        route
+            && kept.status == labels.status
+            && kept.grpc_status == labels.grpc_status
+            && is_same(kept.flag, labels.flag)
+            && is_same(kept.protocol, labels.protocol)
+            && is_same(&kept.service, labels.service)
+            && is_same(&kept.namespace, labels.namespace)
+    }
+
     /// Looks them up.
-    pub(super) fn resolve(context: &Context, key: Key) -> Self {
+    pub(super) fn resolve(context: &Context, labels: &Labels<&Arc<str>>) -> Self {
         let connection = &context.connection;
         let direction = connection.direction.as_str();
         let bootstrap = &context.worker.bootstrap;
@@ -54,10 +75,11 @@ impl Series {
             "false"
         };
         let (mut status, mut grpc) = (itoa::Buffer::new(), itoa::Buffer::new());
-        let status = status.format(key.status);
-        let grpc_status = key.grpc_status.map_or("", |code| grpc.format(code));
+        let status = status.format(labels.status);
+        let grpc_status = labels.grpc_status.map_or("", |code| grpc.format(code));
+        let route = labels.route.map_or("", |route| &**route);
         let metrics = &context.worker.metrics;
-        let service = [direction, &*key.service, &*key.namespace];
+        let service = [direction, &**labels.service, &**labels.namespace];
         Self {
             requests: metrics.counter(
                 &families::REQUESTS,
@@ -66,13 +88,13 @@ impl Series {
                     source_workload,
                     source_namespace,
                     principal,
-                    &key.service,
-                    &key.namespace,
-                    key.protocol,
+                    labels.service,
+                    labels.namespace,
+                    labels.protocol,
                     status,
                     grpc_status,
-                    key.flag,
-                    &key.route,
+                    labels.flag,
+                    route,
                     mtls,
                 ],
             ),
@@ -82,16 +104,24 @@ impl Series {
                     direction,
                     source_namespace,
                     source_workload,
-                    &key.service,
-                    &key.namespace,
-                    key.protocol,
+                    labels.service,
+                    labels.namespace,
+                    labels.protocol,
                     status,
-                    &key.route,
+                    route,
                 ],
             ),
             request_bytes: metrics.counter(&families::REQUEST_BYTES, &service),
             response_bytes: metrics.counter(&families::RESPONSE_BYTES, &service),
-            key,
+            labels: Labels {
+                status: labels.status,
+                grpc_status: labels.grpc_status,
+                flag: labels.flag,
+                protocol: labels.protocol,
+                route: labels.route.cloned(),
+                service: labels.service.clone(),
+                namespace: labels.namespace.clone(),
+            },
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     context::Context,
-    series::{Key, Series},
+    series::{Labels, Series},
 };
 use crate::observe::AccessRecord;
 
@@ -46,16 +46,17 @@ impl Unread {
             Self::Malformed(status) => status,
             Self::SlowHead => None,
         };
-        let key = Key {
+        let none = Arc::default();
+        let labels = Labels {
             status: status.unwrap_or(0),
             grpc_status: None,
             flag: self.flag(),
             protocol,
-            route: Arc::default(),
-            service: Arc::default(),
-            namespace: Arc::default(),
+            route: None,
+            service: &none,
+            namespace: &none,
         };
-        Series::resolve(context, key).requests.inc();
+        Series::resolve(context, &labels).requests.inc();
         let connection = &context.connection;
         let direction = connection.direction.as_str();
         context.worker.access_log.log(&AccessRecord {

@@ -16,13 +16,14 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::liveness::Liveness;
+use crate::connection::Prefixed;
 
 /// A connection to an endpoint. A peer that vanished is an error of the kind `TimedOut`.
 #[derive(Debug)]
 pub struct UpstreamStream {
     // First: it is to be dropped before the socket.
     liveness: Option<Liveness>,
-    bytes: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+    bytes: Either<TcpStream, Box<TlsStream<Prefixed<TcpStream>>>>,
 }
 
 impl UpstreamStream {
@@ -35,7 +36,7 @@ impl UpstreamStream {
     }
 
     /// Mesh TLS.
-    pub fn tls(stream: TlsStream<TcpStream>) -> Self {
+    pub fn tls(stream: TlsStream<Prefixed<TcpStream>>) -> Self {
         Self {
             liveness: None,
             bytes: Either::Right(Box::new(stream)),
@@ -52,7 +53,7 @@ impl UpstreamStream {
     pub fn socket(&self) -> &TcpStream {
         match &self.bytes {
             Either::Left(socket) => socket,
-            Either::Right(stream) => stream.get_ref().0,
+            Either::Right(stream) => stream.get_ref().0.inner(),
         }
     }
 
@@ -71,6 +72,12 @@ impl AsyncRead for UpstreamStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Either::Right(stream) = &self.bytes {
+            let (socket, session) = stream.get_ref();
+            if session.wants_read() && socket.is_quiet(cx) {
+                return Poll::Pending;
+            }
+        }
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.bytes).poll_read(cx, buf));
         if read.is_err() || buf.filled().len() == before {

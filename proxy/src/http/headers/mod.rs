@@ -2,9 +2,13 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Version,
+    header::{self, Entry},
+    request::Parts,
+};
 
-use crate::connection::{ConnectionInfo, Direction};
+use crate::connection::{ConnectionInfo, Direction, MeshTls};
 
 #[cfg(test)]
 mod tests;
@@ -240,7 +244,12 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Adds what the next hop is told of this one.
-pub(super) fn announce(headers: &mut HeaderMap, connection: &ConnectionInfo) {
+/// `caller`: who called, for the application.
+pub(super) fn announce(
+    headers: &mut HeaderMap,
+    connection: &ConnectionInfo,
+    caller: Option<&HeaderValue>,
+) {
     match connection.direction {
         Direction::Gateway => {
             append_address(headers, connection.peer.ip());
@@ -248,28 +257,43 @@ pub(super) fn announce(headers: &mut HeaderMap, connection: &ConnectionInfo) {
             headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
         }
         Direction::Outbound => {
-            if !headers.contains_key(FORWARDED_PROTO) {
-                headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-            }
+            let http = HeaderValue::from_static("http");
+            headers.entry(FORWARDED_PROTO).or_insert(http);
         }
         Direction::Inbound => {
-            if let Some(tls) = &connection.tls
-                && let Ok(value) = HeaderValue::try_from(format!("By={};URI={}", tls.own, tls.peer))
-            {
-                headers.insert(CLIENT_CERT, value);
+            if let Some(caller) = caller {
+                headers.insert(CLIENT_CERT, caller.clone());
             }
         }
     }
-    let known = headers.get(&REQUEST_ID).is_some_and(|id| {
-        !id.is_empty()
-            && id.len() <= MAX_REQUEST_ID
-            && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    });
-    if !known && let Ok(mut id) = HeaderValue::from_bytes(&request_id()) {
-        // Every request has another: in HPACK's tables it would only evict what repeats.
-        id.set_sensitive(true);
-        headers.insert(REQUEST_ID, id);
+    match headers.entry(REQUEST_ID) {
+        Entry::Occupied(known) if is_request_id(known.get()) => {}
+        Entry::Occupied(mut unfit) => {
+            unfit.insert(new_request_id());
+        }
+        Entry::Vacant(none) => {
+            none.insert(new_request_id());
+        }
     }
+}
+
+/// Whether a client's request id is kept.
+fn is_request_id(id: &HeaderValue) -> bool {
+    !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+/// Who called, as the application is told.
+pub(super) fn client_cert(tls: &MeshTls) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("By={};URI={}", tls.own, tls.peer)).ok()
+}
+
+fn new_request_id() -> HeaderValue {
+    // Digits and hyphens: it never fails.
+    let id = HeaderValue::from_bytes(&request_id());
+    let mut id = id.unwrap_or_else(|_| HeaderValue::from_static("-"));
+    // Every request has another: in HPACK's tables it would only evict what repeats.
+    id.set_sensitive(true);
+    id
 }
 
 fn append_address(headers: &mut HeaderMap, address: IpAddr) {

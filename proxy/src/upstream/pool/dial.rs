@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -12,6 +13,7 @@ use weft_engine::{
 
 use crate::{
     capture::SELF_CALL,
+    connection::Prefixed,
     identity::{Identity, IdentityStore, MeshAlpn},
     tcp::Answer,
     upstream::UpstreamStream,
@@ -124,7 +126,7 @@ pub async fn dial(
                 let own = identity.active().ok_or(DialError::NoIdentity(address))?;
                 let connector = TlsConnector::from(own.client_config(peer, wire.alpn()));
                 let mut stream = connector
-                    .connect(Identity::server_name(), socket)
+                    .connect(Identity::server_name(), Prefixed::new(Bytes::new(), socket))
                     .await
                     .map_err(|error| DialError::Tls(address, peer.clone(), Arc::new(error)))?;
                 let chosen = stream.get_ref().1.alpn_protocol();
