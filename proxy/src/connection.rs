@@ -6,10 +6,12 @@ use weft_engine::{documents::ServiceRef, identity::SpiffeId};
 
 use crate::config::PodView;
 
+mod gathered;
 mod scratch;
 mod stream;
 
-pub(crate) use scratch::with_scratch;
+pub(crate) use gathered::Gathered;
+pub(crate) use scratch::{give_back, lend, with_scratch};
 pub use stream::{Prefixed, Stream};
 
 /// The flag of what is refused because it came in plaintext.

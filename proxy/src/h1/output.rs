@@ -2,7 +2,6 @@
 //! write; a large one goes out from where it is, in the same vectored write as the head.
 
 use std::{
-    cell::Cell,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -11,16 +10,10 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
+use crate::connection::{give_back, lend};
+
 /// Pieces up to this are copied: cheaper than one more element of a vectored write.
 pub(super) const COPIED: usize = 16 * 1024;
-
-/// A buffer up to this is lent on from message to message.
-const LENT: usize = 2 * COPIED;
-
-thread_local! {
-    /// The buffer of the worker's last message: warm, and as large as they are.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 /// What waits to be written.
 #[derive(Debug, Default)]
@@ -40,7 +33,7 @@ impl Output {
     /// Where a head, or a small piece, is written.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         if self.head.capacity() == 0 {
-            self.head = SPARE.take();
+            self.head = lend();
         }
         &mut self.head
     }
@@ -111,12 +104,8 @@ impl Output {
         bytes -= of_head;
         if self.at == self.head.len() {
             // Given back: a connection that waits holds no buffer.
-            let mut head = std::mem::take(&mut self.head);
+            give_back(std::mem::take(&mut self.head));
             self.at = 0;
-            if head.capacity() <= LENT {
-                head.clear();
-                SPARE.set(head);
-            }
         }
         let of_large = bytes.min(self.large.len());
         if of_large == self.large.len() {

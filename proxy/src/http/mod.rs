@@ -72,7 +72,7 @@ mod grpc;
 /// Tasks stay on their core.
 mod executor;
 
-pub(crate) use executor::LocalExecutor;
+pub(crate) use executor::GatheringExecutor;
 pub(crate) use head::Head;
 pub(crate) use incoming::ServerBody;
 pub(crate) use request_body::RequestBody;

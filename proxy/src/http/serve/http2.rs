@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
     time::{Duration, Instant},
@@ -11,11 +11,11 @@ use std::{
 use bytes::Bytes;
 use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::sleep;
+use tokio::{io::AsyncWrite, time::sleep};
 
 use super::IDLE;
 use crate::{
-    connection::{Prefixed, Stream},
+    connection::{Gathered, Prefixed, Stream},
     h1::MAX_HEAD,
     http::{
         context::Context,
@@ -45,6 +45,7 @@ const SEND_BUFFER: usize = 512 * 1024;
 /// Serves a connection to its end; gives what came at last and could not be read.
 pub(super) async fn serve(context: &Rc<Context>, stream: Stream, prefix: Bytes) -> Option<Unread> {
     let (stream, progress) = Guarded::new(Prefixed::new(prefix, stream));
+    let stream = Gathered::new(stream);
     let service = service_fn(|request| {
         let context = context.clone();
         async move {
@@ -65,8 +66,8 @@ pub(super) async fn serve(context: &Rc<Context>, stream: Stream, prefix: Bytes) 
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(Duration::from_secs(60))
         .keep_alive_timeout(Duration::from_secs(20))
-        .serve_connection(TokioIo::new(stream), service);
-    match watch(context, &progress, served).await {
+        .serve_connection(TokioIo::new(stream.clone()), service);
+    match watch(context, &progress, served, &stream).await {
         Ended::Served(Ok(())) => None,
         Ended::Served(Err(error)) => {
             tracing::debug!(peer = %context.connection.peer, %error, "connection ended early");
@@ -104,7 +105,12 @@ enum Ended {
 
 /// Drives a connection, asks it to end when the process drains or nothing comes any more, and
 /// drops it when a head takes too long.
-async fn watch(context: &Context, progress: &Progress, served: impl Served) -> Ended {
+async fn watch<S: AsyncWrite + Unpin>(
+    context: &Context,
+    progress: &Progress,
+    served: impl Served,
+    stream: &Gathered<S>,
+) -> Ended {
     let mut served = pin!(served);
     let drain = context.worker.drain.clone();
     let mut draining = pin!(drain.started());
@@ -118,7 +124,11 @@ async fn watch(context: &Context, progress: &Progress, served: impl Served) -> E
     loop {
         tokio::select! {
             biased;
-            ended = &mut served => return Ended::Served(ended),
+            ended = poll_fn(|cx| {
+                let polled = served.as_mut().poll(cx);
+                stream.poll_out(cx);
+                polled
+            }) => return Ended::Served(ended),
             () = &mut draining, if !drained => {
                 drained = true;
                 served.as_mut().end();

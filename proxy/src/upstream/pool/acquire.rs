@@ -21,8 +21,9 @@ use super::{
     lease::{Kind, Lease, Stream},
 };
 use crate::{
+    connection::Gathered,
     h1,
-    http::LocalExecutor,
+    http::GatheringExecutor,
     identity::IdentityStore,
     upstream::{Cluster, Endpoint, UpstreamError},
 };
@@ -196,18 +197,21 @@ async fn open_shared(
     )
     .await;
     let handshake = match opened {
-        Ok(stream) => http2::Builder::new(LocalExecutor)
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(MAX_HEADER_BYTES as u32)
-            // By frames as well: a peer that hangs acknowledges in its kernel and reads nothing.
-            // Only while streams are open.
-            .keep_alive_interval(pool.tcp_keepalive.idle())
-            .keep_alive_timeout(pool.tcp_keepalive.unanswered())
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| DialError::Http(key.address, Arc::new(error))),
+        Ok(stream) => {
+            let stream = Gathered::new(stream);
+            http2::Builder::new(GatheringExecutor(stream.clone()))
+                .timer(TokioTimer::new())
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .max_header_list_size(MAX_HEADER_BYTES as u32)
+                // By frames as well: a peer that hangs acknowledges in its kernel and reads nothing.
+                // Only while streams are open.
+                .keep_alive_interval(pool.tcp_keepalive.idle())
+                .keep_alive_timeout(pool.tcp_keepalive.unanswered())
+                .handshake(TokioIo::new(stream))
+                .await
+                .map_err(|error| DialError::Http(key.address, Arc::new(error)))
+        }
         Err(error) => Err(error),
     };
     cluster.metrics.connected(handshake.as_ref().err());
