@@ -2,9 +2,11 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::Pin,
+    task::{Context, Poll},
 };
 
+use pin_project_lite::pin_project;
 use tokio::io::AsyncWrite;
 
 use crate::connection::Gathered;
@@ -18,9 +20,24 @@ where
     F: Future + 'static,
 {
     fn execute(&self, task: F) {
-        tokio::task::spawn_local(async move {
-            task.await;
-        });
+        tokio::task::spawn_local(Ended { task });
+    }
+}
+
+pin_project! {
+    /// A task whose output nobody wants. An async block would hold it twice, and move it when it
+    /// is first polled.
+    struct Ended<F> {
+        #[pin]
+        task: F,
+    }
+}
+
+impl<F: Future> Future for Ended<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().task.poll(cx).map(|_| ())
     }
 }
 
@@ -41,14 +58,13 @@ where
 {
     fn execute(&self, task: F) {
         let stream = self.0.clone();
-        tokio::task::spawn_local(async move {
-            let mut task = pin!(task);
-            poll_fn(|cx| {
-                let polled = task.as_mut().poll(cx);
-                stream.poll_out(cx);
-                polled
-            })
-            .await;
-        });
+        // Boxed: what sends a request's body is as large as what drives a connection, and a task
+        // is moved several times on its way to its place.
+        let mut task = Box::pin(task);
+        tokio::task::spawn_local(poll_fn(move |cx| {
+            let polled = task.as_mut().poll(cx).map(|_| ());
+            stream.poll_out(cx);
+            polled
+        }));
     }
 }

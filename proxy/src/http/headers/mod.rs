@@ -310,14 +310,20 @@ fn append_address(headers: &mut HeaderMap, address: IpAddr) {
 
 /// A random UUID (version 4). By hand: `format!` costs more than a policy's decision.
 fn request_id() -> [u8; 36] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let bits = fastrand::u128(..);
     let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-    let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
+    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or(b'0');
     let mut text = [b'-'; 36];
+    let mut places = text.iter_mut();
     for (index, byte) in bits.to_be_bytes().into_iter().enumerate() {
-        let hyphens = index.saturating_sub(2).min(8) / 2;
-        if let Some(pair) = text.get_mut(index * 2 + hyphens..index * 2 + hyphens + 2) {
-            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+        if matches!(index, 4 | 6 | 8 | 10) {
+            places.next();
+        }
+        for half in [byte >> 4, byte & 0xf] {
+            if let Some(place) = places.next() {
+                *place = digit(half);
+            }
         }
     }
     text
