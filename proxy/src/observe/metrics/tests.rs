@@ -1,6 +1,6 @@
 use super::*;
 use crate::observe::families::{
-    CONFIG_RELOADS, REQUEST_BYTES, REQUEST_DURATION, REQUESTS_ACTIVE, SERIES_OVERFLOWS,
+    CONFIG_INFO, CONFIG_RELOADS, REQUEST_BYTES, REQUEST_DURATION, REQUESTS_ACTIVE, SERIES_OVERFLOWS,
 };
 
 #[test]
@@ -105,4 +105,32 @@ fn series_of_traffic_end_when_nothing_was_counted_for_long_and_nobody_holds_them
     }
     drop(held);
     assert!(!expire_at(begin + IDLE_SERIES * 2).contains("held"));
+}
+
+#[test]
+fn what_is_known_elsewhere_is_shown_as_it_is_now_and_within_bounds() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let count = std::sync::Arc::new(AtomicUsize::new(1));
+    let metrics = Metrics::default();
+    let now = count.clone();
+    metrics.show(&CONFIG_INFO, move |show| {
+        for number in 0..now.load(Ordering::Relaxed) {
+            show(&["mesh", &format!("digest-{number}")]);
+        }
+    });
+    let lines = || {
+        let text = metrics.encode().unwrap();
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("weft_config_info{"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines(),
+        [r#"weft_config_info{document="mesh",digest="digest-0"} 1"#]
+    );
+    count.store(0, Ordering::Relaxed);
+    assert!(lines().is_empty());
+    count.store(SERIES_PER_FAMILY + 1, Ordering::Relaxed);
+    assert_eq!(lines().len(), SERIES_PER_FAMILY);
 }
