@@ -40,6 +40,16 @@ pub fn settled_kib(pid: u32) -> u64 {
     last[3]
 }
 
+/// After which a proxy's memory is what it is without traffic. What it does every few seconds has
+/// been done then, and what only its start or the load needed has been given back.
+const REST: Duration = Duration::from_secs(6);
+
+/// The resident memory of processes that have rested.
+pub fn rested_kib(pids: &[u32]) -> u64 {
+    thread::sleep(REST);
+    pids.iter().copied().map(settled_kib).sum()
+}
+
 /// Processor, cores and memory, in one line.
 pub fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

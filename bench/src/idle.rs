@@ -12,7 +12,7 @@ use std::{
 use crate::{
     BenchError,
     figures::Figure,
-    footprint::settled_kib,
+    footprint::rested_kib,
     hop::Peer,
     running::Core,
     scenario::Scenario,
@@ -41,8 +41,8 @@ pub fn measure(stage: &Stage, connections: usize) -> Result<Vec<Figure>, BenchEr
         let deployment = stage.deploy(Scenario::PlainHttp1, *peer, Core::Any, &|_, command| {
             command
         })?;
-        let resident = || deployment.pids().into_iter().map(settled_kib).sum();
-        let idle_kib: u64 = resident();
+        let resident = || rested_kib(&deployment.pids());
+        let idle_kib = resident();
         let open = open(&deployment, connections)?;
         let load_kib = resident();
         eprintln!(

@@ -14,7 +14,7 @@ use std::{
 use crate::{
     BenchError, cpu,
     figures::Figures,
-    footprint::settled_kib,
+    footprint::rested_kib,
     load::paced,
     manifests::{self, Size},
     peers::weft::live,
@@ -30,10 +30,6 @@ const CALLERS: usize = 16;
 
 /// Between two changes.
 const EVERY: Duration = Duration::from_millis(100);
-
-/// After which a proxy's memory is what it is without traffic. What it does every few seconds has
-/// been done then, and what only the load needed has been given back.
-const REST: Duration = Duration::from_secs(6);
 
 /// What is measured of each.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,13 +76,11 @@ fn of_weft(stage: &Stage, seconds: u32) -> Result<Seen, BenchError> {
     manifests::write(size, &manifests)?;
     let mesh = live::Live::start(&stage.tools, &stage.backend, &room)?;
     let proxy = &mesh.proxy;
-    thread::sleep(REST);
-    let idle_kib = settled_kib(proxy.pid());
+    let idle_kib = rested_kib(&[proxy.pid()]);
     call_all(&mesh)?;
-    thread::sleep(REST);
     let mut seen = Seen {
         idle_kib,
-        loaded_kib: settled_kib(proxy.pid()),
+        loaded_kib: rested_kib(&[proxy.pid()]),
         ..Seen::default()
     };
     let applied = || mesh.counted("weft_config_reloads_total", "result=\"loaded\"");

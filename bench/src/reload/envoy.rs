@@ -2,10 +2,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{REST, SERVICES, Seen, changes, renamed, under_load};
+use super::{SERVICES, Seen, changes, renamed, under_load};
 use crate::{
     BenchError,
-    footprint::settled_kib,
+    footprint::rested_kib,
     hop::{Hop, Kind},
     manifests,
     peers::envoy,
@@ -40,8 +40,7 @@ pub(super) fn measure(stage: &Stage, seconds: u32) -> Result<Seen, BenchError> {
     proxy.until("does not answer", || {
         matches!(get(front, "changing", "/"), Some((200, _)))
     })?;
-    std::thread::sleep(REST);
-    let kib = settled_kib(proxy.pid());
+    let kib = rested_kib(&[proxy.pid()]);
     let mut seen = Seen {
         idle_kib: kib,
         loaded_kib: kib,

@@ -330,8 +330,9 @@ impl Metrics {
         recorder
     }
 
-    /// Shows, at each scrape, a gauge of 1 for each set of label values that `each` gives, up to
-    /// the bound of a family. One family of a process may be shown so.
+    /// Shows, at each scrape, a gauge of 1 for each set of label values that `each` gives. Beyond
+    /// the bound of a family they are counted with every label `other`. One family of a process
+    /// may be shown so.
     pub fn show(
         &self,
         family: &'static Family,

@@ -45,15 +45,20 @@ impl Metrics {
             }
         }
         if let Some(known) = self.known.get() {
-            let mut shown = BTreeMap::new();
+            let mut shown = BTreeMap::<Box<str>, i64>::new();
             (known.each)(&mut |labels| {
+                let mut key = String::new();
                 if shown.len() < SERIES_PER_FAMILY {
-                    let mut key = String::new();
                     join(&mut key, labels);
-                    shown.insert(key.into(), Sum::Gauge(1));
+                } else {
+                    join(&mut key, &vec!["other"; labels.len()]);
                 }
+                *shown.entry(key.into()).or_default() += 1;
             });
-            sums.insert(known.family.name, (known.family, shown));
+            let shown = shown
+                .into_iter()
+                .map(|(key, count)| (key, Sum::Gauge(count)));
+            sums.insert(known.family.name, (known.family, shown.collect()));
         }
         sums
     }

@@ -131,6 +131,9 @@ fn what_is_known_elsewhere_is_shown_as_it_is_now_and_within_bounds() {
     );
     count.store(0, Ordering::Relaxed);
     assert!(lines().is_empty());
-    count.store(SERIES_PER_FAMILY + 1, Ordering::Relaxed);
-    assert_eq!(lines().len(), SERIES_PER_FAMILY);
+    count.store(SERIES_PER_FAMILY + 2, Ordering::Relaxed);
+    let bounded = lines();
+    assert_eq!(bounded.len(), SERIES_PER_FAMILY + 1);
+    let beyond = r#"weft_config_info{document="other",digest="other"} 2"#;
+    assert!(bounded.iter().any(|line| line == beyond));
 }
