@@ -11,7 +11,8 @@ pub fn markdown(figures: &Figures) -> String {
         "# Performance
 
 This page is written by `make bench`: side by side with what people would pick instead, on one
-machine, in one run. `make bench SCENARIO=plain-http1` measures one scenario, `QUICK=1` only shows
+machine, in one run. `make bench SCENARIO=plain-http1` measures one scenario anew, as its date shows;
+`QUICK=1` only shows
 that everything runs.
 
 ![CPU-seconds of the proxies for 10,000 requests](performance.svg)
